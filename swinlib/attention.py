@@ -1,0 +1,115 @@
+"""Lesson 02: attention, and self-attention with several heads over all tokens at once."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swinlib._checks import check_heads, check_rate
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None = None,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention that also returns its weights.
+
+    The same numbers as `torch.nn.functional.scaled_dot_product_attention`, which is faster and
+    keeps the weights to itself.
+
+    Args:
+        q: queries ``(..., N, d)``.
+        k: keys ``(..., M, d)``.
+        v: values ``(..., M, e)``.
+        bias: added to the scores before the softmax; broadcastable to ``(..., N, M)``.
+        scale: factor on the scores; default ``d ** -0.5``.
+        dropout_p: probability of dropping a weight.
+
+    Returns:
+        The output ``(..., N, e)``, and the weights ``(..., N, M)``, whose rows add up to 1 (before
+        dropout).
+
+    Raises:
+        ValueError: the shapes of q, k and v do not fit together.
+
+    Source: Vaswani et al. 2017, equation 1; Swin paper, equation 4, with its bias B.
+    """
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(
+            "q (..., N, d), k (..., M, d) and v (..., M, e) must share d and M, got shapes "
+            f"{tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+        )
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    scores = (q * scale) @ k.transpose(-2, -1)
+    if bias is not None:
+        scores = scores + bias
+    weights = F.dropout(scores.softmax(dim=-1), dropout_p, training=dropout_p > 0)
+    return weights @ v, weights
+
+
+class MultiHeadSelfAttention(nn.Module):
+    """Every token looks at every token, through several heads: ``(B, N, C)`` to ``(B, N, C)``.
+
+    Args:
+        dim: C, the numbers in a token; a multiple of num_heads.
+        num_heads: heads, each with ``dim // num_heads`` of the C numbers.
+        qkv_bias: whether queries, keys and values have a learnable bias.
+        qk_scale: factor on the scores; default ``head_dim ** -0.5``.
+        attn_drop: dropout probability of an attention weight.
+        proj_drop: dropout probability of an output number.
+
+    Raises:
+        ValueError: dim is no multiple of num_heads; a rate outside [0, 1); x not ``(B, N, dim)``.
+
+    Source: Vaswani et al. 2017, section 3.2.2; names as in the official Swin code.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+    ):
+        super().__init__()
+        check_heads(dim, num_heads)
+        check_rate("attn_drop", attn_drop)
+        check_rate("proj_drop", proj_drop)
+        self.dim = dim
+        self.num_heads = num_heads
+        self.scale = (dim // num_heads) ** -0.5 if qk_scale is None else qk_scale
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.attn_drop = nn.Dropout(attn_drop)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None, return_weights: bool = False):
+        """Attend.
+
+        Args:
+            x: ``(B, N, C)``.
+            bias: added to the scores; broadcastable to ``(B, num_heads, N, N)``.
+            return_weights: also return the weights ``(B, num_heads, N, N)``.
+        """
+        if x.ndim != 3 or x.shape[-1] != self.dim:
+            raise ValueError(f"x must be (B, N, {self.dim}), got shape {tuple(x.shape)}")
+        B, N, C = x.shape
+        qkv = self.qkv(x).view(B, N, 3, self.num_heads, C // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, num_heads, N, head_dim)
+        dropout_p = self.attn_drop.p if self.training else 0.0
+        if bias is not None:
+            bias = bias.to(q.dtype)  # under autocast the scores are in half precision
+
+        weights = None
+        if return_weights:
+            out, weights = attention(q, k, v, bias, self.scale, dropout_p)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=self.scale)
+
+        out = out.transpose(1, 2).reshape(B, N, C)  # the heads side by side again
+        out = self.proj_drop(self.proj(out))
+        return (out, weights) if return_weights else out

@@ -1,0 +1,131 @@
+"""Every block's attention weights, and the way back from windows to the picture."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from swinlib.model import SwinTransformerBlock
+from swinlib.shift import reverse_cyclic_shift
+from swinlib.windows import window_reverse
+
+
+@dataclass(repr=False)
+class AttentionRecord:
+    """What one block attended to, in one forward pass.
+
+    Attributes:
+        name: the block, as in ``model.get_submodule(name)``.
+        weights: ``(B, num_windows, num_heads, N, N)``, N tokens in a window, query before key.
+        grid_size: (H, W) of the feature map, in tokens.
+        padded_size: the same with the padding to whole windows.
+        window_size: (Mh, Mw), in tokens.
+        shift_size: (sh, sw) that the block really used on this map, in tokens.
+    """
+
+    name: str
+    weights: Tensor
+    grid_size: tuple[int, int]
+    padded_size: tuple[int, int]
+    window_size: tuple[int, int]
+    shift_size: tuple[int, int]
+
+    def locate(self, row: int, column: int) -> tuple[int, int]:
+        """Which window, and which token of it, holds the token at (row, column) of the map.
+
+        Raises:
+            ValueError: the place is outside the map.
+        """
+        (H, W), (mh, mw) = self.grid_size, self.window_size
+        if not (0 <= row < H and 0 <= column < W):
+            raise ValueError(f"(row, column) must lie in the {H}x{W} map, got ({row}, {column})")
+        row = (row - self.shift_size[0]) % self.padded_size[0]
+        column = (column - self.shift_size[1]) % self.padded_size[1]
+        window = row // mh * (self.padded_size[1] // mw) + column // mw
+        return window, row % mh * mw + column % mw
+
+    def map_of(self, row: int, column: int) -> Tensor:
+        """Where the token at (row, column) looked, laid back on the map.
+
+        Rolled back if the block is shifted, the padding cropped (so that, where there was some, a
+        map may add up to less than 1), and 0 outside the token's window.
+
+        Returns:
+            ``(B, num_heads, H, W)``.
+
+        Raises:
+            ValueError: the place is outside the map.
+        """
+        window, token = self.locate(row, column)
+        seen = self.weights[:, window, :, token]  # (B, num_heads, N)
+        windows = torch.zeros_like(self.weights[:, :, :, 0]).transpose(2, 3)  # (B, n, N, num_heads)
+        windows[:, window] = seen.transpose(1, 2)
+        windows = windows.flatten(0, 1).unflatten(1, self.window_size)
+        x = window_reverse(windows, self.window_size, *self.padded_size)
+        x = reverse_cyclic_shift(x, self.shift_size)
+        return x[:, : self.grid_size[0], : self.grid_size[1]].permute(0, 3, 1, 2)
+
+    def __repr__(self) -> str:
+        (H, W), (mh, mw), (sh, sw) = self.grid_size, self.window_size, self.shift_size
+        return f"{self.name}: {H}x{W} tokens, windows {mh}x{mw}, shift ({sh}, {sw})"
+
+
+@contextmanager
+def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
+    """Record the attention weights of every block while the context lasts.
+
+    Inside, the blocks take the explicit path, which computes the weights; the output stays the
+    same to rounding. Each forward pass overwrites the records of the one before.
+
+        with record_attention(model) as records:
+            model(images)
+        records["layers.0.blocks.1"].map_of(row=3, column=5)
+
+    Args:
+        model: a `SwinTransformer`, or anything that holds `SwinTransformerBlock`.
+
+    Yields:
+        A dict from block names to `AttentionRecord`, filled by the forward pass, weights detached.
+
+    Raises:
+        ValueError: the model holds no block.
+    """
+    blocks = {n: m for n, m in model.named_modules() if isinstance(m, SwinTransformerBlock)}
+    if not blocks:
+        raise ValueError(f"model must hold a SwinTransformerBlock, got {type(model).__name__}")
+    records: dict[str, AttentionRecord] = {}
+    handles = []
+
+    for name, block in blocks.items():
+
+        def remember_size(block, args, name=name):
+            (mh, mw), (H, W) = block.window_size, args[0].shape[1:3]
+            padded_size = (H + -H % mh, W + -W % mw)
+            shift_size = block.shift_that_fits(*padded_size)
+            records[name] = AttentionRecord(
+                name, torch.empty(0), (H, W), padded_size, block.window_size, shift_size
+            )
+
+        def ask_for_weights(attn, args, kwargs):
+            return args, {**kwargs, "return_weights": True}
+
+        def keep_weights(attn, args, result, name=name):
+            out, weights = result
+            record = records[name]
+            (pH, pW), (mh, mw) = record.padded_size, record.window_size
+            num_windows = (pH // mh) * (pW // mw)
+            record.weights = weights.detach().unflatten(0, (-1, num_windows))
+            return out
+
+        handles += [
+            block.register_forward_pre_hook(remember_size),
+            block.attn.register_forward_pre_hook(ask_for_weights, with_kwargs=True),
+            block.attn.register_forward_hook(keep_weights),
+        ]
+    try:
+        yield records
+    finally:
+        for handle in handles:
+            handle.remove()
