@@ -1,0 +1,12 @@
+"""What only the notebooks need: drawing, showing source, comparing. Swin itself is not here.
+
+Every number that a figure shows comes from the lessons' own functions.
+"""
+
+from swinlib.lab.compare import compare
+from swinlib.lab.pictures import photograph
+from swinlib.lab.roadmap import roadmap
+from swinlib.lab.source import show_source
+from swinlib.lab.style import setup
+
+__all__ = ["setup", "roadmap", "show_source", "compare", "photograph"]

@@ -1,0 +1,151 @@
+"""Figures of lesson 04: shifted windows, the roll, regions, masks and what a token can see."""
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib import colormaps
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from swinlib.lab.grids import draw_grid
+from swinlib.lab.style import panels
+
+
+def window_cuts(length: int, window: int, shift: int = 0) -> list[int]:
+    """Where windows shifted by `shift` begin along an axis of `length`, inside the map."""
+    return [cut for cut in range(shift, length, window) if cut > 0]
+
+
+def shifted_windows(numbers: Tensor, pieces: Tensor, window: int, shift: int) -> None:
+    """The same grid cut by the ordinary and by the shifted windows.
+
+    Args:
+        numbers: (H, W), the tokens' numbers.
+        pieces: (H, W), which shifted window a token is in, from 0 to 8.
+        window, shift: in tokens.
+    """
+    H, W = numbers.shape
+    figure, axes = panels(2, width=3.4)
+    ordinary = (torch.arange(H)[:, None] // window) * 3 + torch.arange(W) // window
+    draw_grid(
+        axes[0],
+        numbers,
+        regions=ordinary,
+        window_size=window,
+        title="W-MSA: the ordinary windows",
+    )
+    draw_grid(
+        axes[1],
+        numbers,
+        regions=pieces,
+        row_cuts=window_cuts(H, window, shift),
+        column_cuts=window_cuts(W, window, shift),
+        title=f"SW-MSA: moved by {shift}, {pieces.unique().numel()} windows",
+    )
+    plt.show()
+
+
+def before_and_after_roll(before: Tensor, after: Tensor, pieces: Tensor, rolled_pieces, window):
+    """Numbers before and after the roll, each in the colour of its shifted window.
+
+    Args:
+        before, after: (H, W), the tokens' numbers.
+        pieces, rolled_pieces: (H, W), which shifted window a token is in, before and after.
+        window: in tokens.
+    """
+    figure, axes = panels(2, width=3.4)
+    draw_grid(axes[0], before, regions=pieces, window_size=window, title="before the roll")
+    draw_grid(axes[1], after, regions=rolled_pieces, window_size=window, title="after the roll")
+    plt.show()
+
+
+def regions(maps: dict[str, Tensor], window: int | tuple[int, int]) -> None:
+    """Region ids as coloured grids, one for each title.
+
+    Args:
+        maps: title to (H, W) of ids from 0 to 8.
+        window: M or (Mh, Mw), in tokens.
+    """
+    H, W = next(iter(maps.values())).shape
+    figure, axes = panels(len(maps), width=3.4 * max(W / H, 1), height=3.75)
+    for ax, (title, ids) in zip(axes, maps.items(), strict=True):
+        draw_grid(ax, ids, regions=ids, window_size=window, title=title)
+    plt.show()
+
+
+def masks(mask: Tensor, ids: Tensor | None = None) -> None:
+    """Every window's mask, query down and key across; what is masked is dark.
+
+    Args:
+        mask: (num_windows, N, N) with 0 and -100; at most eight windows.
+        ids: (num_windows, N), region ids to write along both sides.
+    """
+    N = mask.shape[-1]
+    figure, axes = panels(len(mask), width=9.4 / len(mask), height=9.4 / len(mask) + 0.9)
+    for number, ax in enumerate(axes):
+        ax.imshow(mask[number] < 0, cmap="cividis_r", vmin=0, vmax=1, extent=(0, N, N, 0))
+        masked = (mask[number] < 0).double().mean().item()
+        ax.set_title(f"window {number}: {masked:.0%} masked", fontsize=10)
+        if ids is None:
+            ax.set(xticks=[0, N], yticks=[0, N])
+        else:
+            labels = [str(int(i)) for i in ids[number]]
+            ticks = torch.arange(N) + 0.5
+            ax.set_xticks(ticks, labels, fontsize=6.5)
+            ax.set_yticks(ticks, labels, fontsize=6.5)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(True)
+    axes[0].set_ylabel("query token, by its region")
+    attend, masked = (colormaps["cividis_r"](value) for value in (0.0, 1.0))
+    figure.legend(
+        handles=[Patch(color=attend, label="may attend"), Patch(color=masked, label="masked")],
+        loc="outside lower center",
+        ncols=2,
+    )
+    for ax in axes:
+        ax.set_xlabel("key token, by its region")
+    plt.show()
+
+
+def changed_tokens(changed: Tensor, window: int, shift: int) -> None:
+    """Which tokens get another answer when the mask is left out.
+
+    Args:
+        changed: (H, W) of bool.
+        window, shift: in tokens.
+    """
+    H, W = changed.shape
+    figure, axes = panels(1, width=3.4)
+    draw_grid(
+        axes[0],
+        [["≠" if value else "=" for value in row] for row in changed],
+        shades=changed.float(),
+        cmap="cividis",
+        row_cuts=window_cuts(H, window, shift),
+        column_cuts=window_cuts(W, window, shift),
+        title=f"{int(changed.sum())} of {changed.numel()} tokens answer differently",
+    )
+    plt.show()
+
+
+def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, columns: int) -> None:
+    """What a token can see, one panel for each model.
+
+    Args:
+        maps: title to (H, W) of bool.
+        token: (row, column) whose output is asked about.
+        window: in tokens, for the lines.
+        columns: panels in a row.
+    """
+    figure, axes = panels(columns, -(-len(maps) // columns), width=2.5, height=2.9)
+    for ax, (title, seen) in zip(axes, maps.items(), strict=True):
+        draw_grid(
+            ax,
+            shades=seen.float(),
+            cmap="Blues",
+            vmin=0,
+            vmax=1.6,  # a blue that leaves the frame and the lines visible
+            window_size=window,
+            highlight=[token],
+        )
+        ax.set_title(f"{title}\n{int(seen.sum())} of {seen.numel()} tokens", fontsize=9)
+    plt.show()

@@ -1,0 +1,99 @@
+"""The map at the top of every lesson: the whole model, with this lesson's piece lit."""
+
+import matplotlib.pyplot as plt
+from matplotlib.patches import FancyBboxPatch
+
+from swinlib.lab.style import ACCENT, INK, PALE
+
+# lesson: the pieces that it lights
+LIT = {
+    "01": {"patch"},
+    "02": {"attention"},
+    "03": {"windows"},
+    "04": {"shift"},
+    "05": {"bias"},
+    "06": {"merge"},
+    "07": {"stage", "merge", "patch", "head", "mlp", "windows", "shift", "bias", "attention"},
+    "08": {"training"},
+}
+
+
+def roadmap(lesson: str) -> None:
+    """Draw the map with a lesson's piece lit, which is also framed and marked with its number.
+
+    Args:
+        lesson: "01" to "08".
+
+    Raises:
+        ValueError: another lesson.
+    """
+    if lesson not in LIT:
+        raise ValueError(f"lesson must be one of {', '.join(LIT)}, got {lesson!r}")
+    figure, ax = plt.subplots(figsize=(9.2, 3.1), layout="constrained")
+    ax.set(xlim=(-0.4, 93), ylim=(-0.5, 30.5))
+    ax.axis("off")
+    lit = LIT[lesson]
+
+    def box(piece, x, y, width, height, text, faint=False):
+        on = piece in lit
+        ax.add_patch(
+            FancyBboxPatch(
+                (x, y),
+                width,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.8",
+                facecolor=ACCENT if on else "white" if faint else PALE,
+                edgecolor=INK if on else "#9aa5b1",
+                linewidth=1.8 if on else 0.8,
+            )
+        )
+        ax.text(
+            x + width / 2,
+            y + height / 2,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if on else INK,
+            weight="bold" if on else "normal",
+        )
+
+    def arrow(x, y, length):
+        ax.annotate(
+            "", (x + length, y), (x, y), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 0.9}
+        )
+
+    # The model, left to right.
+    box("image", 0, 21, 7, 6, "image\nH×W×3", faint=True)
+    arrow(7.2, 24, 1.7)
+    box("patch", 9, 21, 10, 6, "01 patch\nembedding")
+    x = 20.8
+    for number, shape in enumerate(("H/4×W/4, C", "H/8×W/8, 2C", "H/16×W/16, 4C", "H/32×W/32, 8C")):
+        arrow(x - 1.7, 24, 1.6)
+        box("stage", x, 21, 8.6, 6, f"stage {number + 1}\nblocks")
+        ax.text(x + 4.3, 28.2, shape, ha="center", fontsize=6.5, color="#555555")
+        x += 8.6
+        if number < 3:
+            arrow(x + 0.1, 24, 1.5)
+            box("merge", x + 1.7, 21, 6.2, 6, "06\nmerge")
+            x += 9.8
+    arrow(x + 0.1, 24, 1.5)
+    box("head", x + 1.7, 21, 6, 6, "mean,\nhead")
+
+    # A pair of blocks, opened.
+    ax.plot([20.8, 2.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
+    ax.plot([29.4, 76.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
+    box("pair", 0, 0, 79, 15, "", faint=True)
+    ax.text(1.2, 12.8, "a pair of blocks, opened", fontsize=7, color="#555555", va="center")
+    box("attention", 2, 1.2, 12, 4.6, "02 attention")
+    box("bias", 15, 1.2, 14, 4.6, "05 relative bias")
+    ax.text(31, 3.5, "inside every W-MSA and SW-MSA", fontsize=7, color="#555555", va="center")
+    box("windows", 2, 7.2, 15, 4.2, "03 W-MSA, windows")
+    arrow(17.1, 9.3, 1.7)
+    box("mlp", 19, 7.2, 9, 4.2, "07 MLP")
+    arrow(28.1, 9.3, 1.7)
+    box("shift", 30, 7.2, 27, 4.2, "04 SW-MSA, shifted windows + mask")
+    arrow(57.1, 9.3, 1.7)
+    box("mlp", 59, 7.2, 9, 4.2, "07 MLP")
+    box("training", 81, 0, 11, 15, "08 training\non CIFAR-10")
+    plt.show()
