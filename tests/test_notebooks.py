@@ -1,0 +1,384 @@
+"""The form of the stored notebooks, and tests of the tools that check them.
+
+Running the notebooks is another matter: `pytest --nbval notebooks`.
+"""
+
+import base64
+import copy
+import io
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
+
+import nbtool
+from nbcompare import TOLERANCE, decode, indistinguishable, problems, thumbnail_distance
+from nbform import METADATA, WIDGET_VIEW, canonical, check_file, is_readable, violations
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NAMES = [
+    "01_patches",
+    "02_attention",
+    "03_windows",
+    "04_cyclic_shift_masks",
+    "05_relative_position_index",
+    "06_patch_merging",
+    "07_full_model",
+    "08_cifar_training",
+]
+
+
+def test_all_notebooks_are_there():
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_form_of(name):
+    found = check_file(NOTEBOOKS / f"{name}.ipynb")
+    assert not found, "\n".join(found)
+
+
+# --- small notebooks to check the checker with --------------------------------------------------
+
+
+def png(*boxes, size=(128, 96), software="matplotlib 1") -> str:
+    """A white picture with black boxes, as a notebook stores it."""
+    picture = Image.new("RGB", size, "white")
+    for box in boxes:
+        ImageDraw.Draw(picture).rectangle(box, fill="black")
+    buffer = io.BytesIO()
+    written = PngInfo()
+    written.add_text("Software", software)
+    picture.save(buffer, "png", pnginfo=written)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def markdown(name, source):
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
+
+
+def code(name, source, *outputs, count=1, tags=()):
+    return {
+        "cell_type": "code",
+        "execution_count": count,
+        "id": name,
+        "metadata": {"tags": list(tags)} if tags else {},
+        "outputs": list(outputs),
+        "source": source,
+    }
+
+
+def stream(text, name="stdout"):
+    return {"name": name, "output_type": "stream", "text": text}
+
+
+def shown(**data):
+    names = {"plain": "text/plain", "html": "text/html", "png": "image/png", "widget": WIDGET_VIEW}
+    data = {names[key]: value for key, value in data.items()}
+    return {"data": data, "metadata": {}, "output_type": "display_data"}
+
+
+def notebook(*cells):
+    return {
+        "cells": list(cells),
+        "metadata": copy.deepcopy(METADATA),
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+ERROR = {"ename": "ValueError", "evalue": "no", "output_type": "error", "traceback": ["no"]}
+WIDGET = shown(plain="ShiftExplorer()", widget={"model_id": "a", "version_major": 2})
+FIGURE = shown(plain="<Figure size 128x96 with 1 Axes>", png=png())
+INLINE = '<img src="data:image/png;base64,AA=/tmp/+B==">'
+LONG = "\n\n".join(f"x{i} = {i}" for i in range(16))
+
+
+def clean():
+    """A notebook with nothing wrong, though much in it comes close."""
+    fence = "```python\n# Not a title, and C = 1\n```\nA list `![]`, https://example.org/home/x"
+    image = '![a grid](https://example.org/grid.png) <img src="x.png" alt="a grid">'
+    return notebook(
+        markdown("title", "# Title\n\nText, *and* a look at and/or.\n\n## Part"),
+        markdown("fence", fence),
+        markdown("image", image),
+        code("numbers", "MAGIC = 0xC0FFEE\nprint(MAGIC)", stream("12648430\n")),
+        code("fifteen", LONG.replace("x15 = 15", ""), count=2),
+        code("figure", "plt.show()", FIGURE, count=3),
+        code("raises", "raise ValueError('no')", ERROR, count=4, tags=["raises-exception"]),
+        code("widget", "ShiftExplorer()", WIDGET, count=5, tags=["still-next"]),
+        code("still", "plt.show()", FIGURE, count=6),
+        code(
+            "inline", "page", shown(html='<img src="data:image/png;base64,AA+/tmp/+B==">'), count=7
+        ),
+    )
+
+
+def test_a_clean_notebook_passes():
+    assert violations(clean(), 999_999) == []
+
+
+CASES = {
+    "count skipped": (code("a", "x = 1", count=2), "execution count 2, wanted 1"),
+    "never run": (code("a", "x = 1", count=None), "was never run"),
+    "output of another run": (
+        code("a", "x", {**shown(plain="1"), "execution_count": 7}),
+        "output of execution 7",
+    ),
+    "empty code": (code("a", "\n"), "is empty"),
+    "empty markdown": (markdown("a", " \n"), "is empty"),
+    "error": (code("a", "x", ERROR), "error in its outputs: ValueError: no"),
+    "stderr": (code("a", "x", stream("careful", "stderr")), "stderr in its outputs: 'careful'"),
+    "stderr where an error is wanted": (
+        code("a", "x", stream("careful", "stderr"), tags=["raises-exception"]),
+        "stderr",
+    ),
+    "path in the source": (code("a", "open('/home/ada/x')"), "path of a machine: /home"),
+    "path in the text": (markdown("a", "See /work/course"), "path of a machine: /work"),
+    "Windows path": (code("a", r"open('C:\\Users\\ada')"), "path of a machine: C:"),
+    "path in a stream": (code("a", "x", stream("/tmp/x.py:3: UserWarning")), "shows a path"),
+    "path in html": (code("a", "x", shown(html="<b>/Users/ada</b>")), "shows a path"),
+    "address": (code("a", "x", shown(plain="<object at 0x7f12>")), "shows an address"),
+    "figure without picture": (
+        code("a", "x", shown(plain="<Figure size 640x480 with 1 Axes>")),
+        "figure's text without its picture",
+    ),
+    "widget without still": (code("a", "w", WIDGET), "widget without a still picture"),
+    "widget's still promised, not there": (
+        code("a", "w", WIDGET, tags=["still-next"]),
+        "widget without a still picture",
+    ),
+    "no alternative text": (markdown("a", "![](grid.png)"), "without alternative text: ![]"),
+    "no alternative text in html": (markdown("a", '<img src="x.png">'), "without alternative"),
+    "empty alternative text": (markdown("a", '<img src="x.png" alt="">'), "without alternative"),
+    "attachment": (
+        {**markdown("a", "![x](attachment:x.png)"), "attachments": {"x.png": {}}},
+        "attachment",
+    ),
+    "id missing": ({**markdown("a", "text"), "id": None}, "id None is not readable"),
+    "id random": (markdown("3f9ab0c1", "text"), "is not readable"),
+    "timing in the metadata": (
+        {**markdown("a", "text"), "metadata": {"execution": {}}},
+        "has metadata {'execution'",
+    ),
+    "output folded away": (
+        {**code("a", "x"), "metadata": {"jupyter": {"outputs_hidden": True}}},
+        "has metadata",
+    ),
+    "semicolon": (code("a", "plt.plot(x);"), "ends in `;`"),
+    "too long": (code("a", LONG), "16 lines of code"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_rule_is_caught_alone(case):
+    cell, message = CASES[case]
+    found = violations(notebook(cell))
+    assert len(found) == 1 and message in found[0], found
+
+
+def test_rules_of_the_whole_notebook():
+    def only(nb, message, size=0):
+        found = violations(nb, size)
+        assert len(found) == 1 and message in found[0], found
+
+    only(notebook(markdown("a", "x"), markdown("a", "y")), "taken by an earlier cell")
+    only(notebook(markdown("a", "# One\n\n# Two")), "'# Two'")
+    only(notebook(markdown("a", "text"), markdown("b", "# Late")), "'# Late'")
+    only(notebook(), "1,000,000 bytes", size=1_000_000)
+    only({**notebook(), "nbformat_minor": 4}, "format 4.4")
+    only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")
+    renamed = {**METADATA, "kernelspec": {"name": "swin"}}
+    only({**notebook(), "metadata": renamed}, "not the template")
+
+
+def test_check_file_reads_what_is_no_notebook(tmp_path):
+    path = tmp_path / "x.ipynb"
+    path.write_text("[]\n")
+    assert "cannot be read as a notebook" in check_file(path)[0]
+    path.write_text(json.dumps(clean()) + "\n")
+    assert check_file(path) == []
+    path.write_text(json.dumps(clean()))
+    assert check_file(path) == ["x.ipynb: does not end in exactly one newline"]
+
+
+# --- the canonical form -------------------------------------------------------------------------
+
+
+def test_canonical_repairs_what_a_machine_can():
+    nb = clean()
+    nb["metadata"]["widgets"] = {"state": {}}
+    nb["cells"][3]["metadata"] = {"execution": {}, "scrolled": True, "tags": ["exercise"]}
+    nb["cells"][3]["outputs"] = [stream("1264"), stream("8430\n")]
+    nb["cells"][5]["id"] = "3f9ab0c1"
+    nb["cells"][8]["id"] = "numbers"
+    assert len(violations(nb)) == 4
+    canonical(nb)
+    assert violations(nb) == []
+    assert nb["cells"][3]["outputs"] == [stream("12648430\n")]
+    assert nb["cells"][3]["metadata"] == {"tags": ["exercise"]}
+    assert nb["cells"][7]["outputs"][0]["data"][WIDGET_VIEW]["model_id"] == "widget-1"
+    once = json.dumps(nb)
+    assert json.dumps(canonical(nb)) == once
+
+
+def test_ids_come_from_what_the_cell_says():
+    cells = [
+        markdown(None, "intro\n\n## Why *windows*? The cost, drawn"),
+        markdown("7f0ec2de-11f0-4a6b-b9c1-000000000000", "Plain words of a longer paragraph here."),
+        code("0a1b2c3d", "\nimport torch\nx = 1"),
+        code(None, "import torch"),
+        markdown(None, "…"),
+        markdown("kept-as-it-is", "text"),
+        markdown(None, "Deadbeef"),
+    ]
+    names = [cell["id"] for cell in canonical(notebook(*cells))["cells"]]
+    assert names == [
+        "why-windows-the-cost-drawn",
+        "plain-words-of-a-longer-paragraph",
+        "import-torch",
+        "import-torch-2",
+        "markdown",
+        "kept-as-it-is",
+        "cell-deadbeef",
+    ]
+    assert all(map(is_readable, names))
+
+
+def test_a_readable_id_is_not_taken_away_by_an_earlier_cell():
+    cells = [code(None, "import torch"), code("import-torch", "import torch", count=2)]
+    assert [c["id"] for c in canonical(notebook(*cells))["cells"]] == [
+        "import-torch-2",
+        "import-torch",
+    ]
+
+
+# --- stored against fresh -----------------------------------------------------------------------
+
+
+def test_equal_outputs_are_no_problem():
+    assert problems(code("a", "plt.show()", FIGURE, stream("x")), [FIGURE, stream("x")]) == []
+
+
+def test_a_cell_that_was_never_run_is_a_problem():
+    assert problems(code("a", "x = 1", count=None), []) == ["the stored cell was never run"]
+
+
+@pytest.mark.parametrize("tags", [(), ("nbval-ignore-output",)])
+def test_fresh_stderr_is_a_problem_even_where_outputs_may_differ(tags):
+    stored = code("a", "x", stream("careful", "stderr"), tags=tags)
+    assert problems(stored, [stream("careful", "stderr")]) == ["it writes to stderr: 'careful'"]
+
+
+SMALL = shown(plain="<Figure>", png=png(size=(100, 96)))
+BLACK = shown(plain="<Figure>", png=png((0, 0, 63, 95)))
+
+
+@pytest.mark.parametrize(
+    ("fresh", "message"),
+    [
+        ([], "stores 1 pictures and now draws 0"),
+        ([FIGURE, FIGURE], "stores 1 pictures and now draws 2"),
+        ([SMALL], "another size: stored 128x96, now 100x96"),
+        ([BLACK], "off by 127.5 of 255"),
+    ],
+)
+def test_changed_pictures_are_problems(fresh, message):
+    found = problems(code("a", "x", FIGURE), fresh)
+    assert len(found) == 1 and message in found[0], found
+    assert problems(code("a", "x", FIGURE, tags=["nbval-ignore-output"]), fresh) == []
+    varies = problems(code("a", "x", FIGURE, tags=["picture-varies"]), fresh)
+    assert bool(varies) == (len(fresh) != 1)
+
+
+def test_small_differences_of_rendering_pass():
+    a, b = decode(png((10, 10, 60, 60))), decode(png((10, 10, 60, 60), (100, 90, 101, 91)))
+    assert 0 < thumbnail_distance(a, b) < TOLERANCE
+
+
+def test_another_version_of_the_drawing_library_is_given_more_room():
+    def drawn(*boxes, width, software):
+        return shown(png=png(*boxes, size=(width, 96), software=software))
+
+    stored = code("a", "x", drawn(width=128, software="matplotlib 1"))
+    for box, width in [((0, 0, 127, 3), 128), (None, 132)]:
+        boxes = [box] if box else []
+        assert problems(stored, [drawn(*boxes, width=width, software="matplotlib 1")])
+        assert not problems(stored, [drawn(*boxes, width=width, software="matplotlib 2")])
+    assert problems(stored, [drawn((0, 0, 127, 20), width=128, software="matplotlib 2")])
+
+
+def test_transparent_pictures_are_seen_on_white():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(buffer, "png")
+    assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == (255, 255)
+
+
+def test_a_changed_letter_is_not_indistinguishable():
+    plain, dot, letter = png(), png((50, 50, 50, 50)), png((50, 50, 54, 50), (52, 50, 52, 58))
+    assert indistinguishable(decode(plain), decode(dot))
+    assert not indistinguishable(decode(plain), decode(letter))
+    assert not indistinguishable(decode(plain), decode(png(size=(128, 97))))
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+SOURCE = """
+import os
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+print("preset", os.environ["SWINLIB_PRESET"], end="", flush=True)
+print(", data", os.environ["SWINLIB_DATASET"])
+plt.show()
+"""
+
+
+def test_refresh_leaves_a_file_that_passes_and_stays(tmp_path):
+    path = tmp_path / "lesson.ipynb"
+    nb = notebook(markdown("0a1b2c3d", "# Lesson"), code("4e5f6a7b", SOURCE, count=None))
+    del nb["cells"][0]["id"]
+    nb["metadata"] = {"kernelspec": {"name": "elsewhere", "display_name": "Elsewhere"}}
+    path.write_text(json.dumps(nb))
+    with pytest.warns(nbformat.warnings.MissingIDFieldWarning):
+        assert nbtool.main(["refresh", str(path)]) == 0
+    first = path.read_bytes()
+    assert check_file(path) == [] and nbformat.validate(json.loads(first)) is None
+    assert b"preset smoke, data shapes" in first and b"image/png" in first
+    assert nbtool.main(["refresh", str(path)]) == 0
+    assert path.read_bytes() == first
+
+
+def test_refresh_leaves_a_notebook_that_fails_alone(tmp_path, capsys):
+    path = tmp_path / "lesson.ipynb"
+    path.write_text(json.dumps(notebook(code("a", "1 / 0"))))
+    before = path.read_bytes()
+    assert nbtool.main(["refresh", str(path)]) == 1
+    assert path.read_bytes() == before
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_check_reports_and_fails(tmp_path, capsys):
+    path = tmp_path / "lesson.ipynb"
+    path.write_text(json.dumps(notebook(code("a", "x;"))) + "\n")
+    assert nbtool.main(["check", str(path)]) == 1
+    assert "lesson.ipynb: cell 1 (a): ends in `;`" in capsys.readouterr().out
+
+
+def test_an_unknown_notebook_is_named():
+    with pytest.raises(SystemExit, match="no notebook called '99'"):
+        nbtool.main(["check", "99"])
+
+
+def test_pictures_stay_only_where_nothing_is_to_be_seen():
+    def pair(stored, fresh):
+        old, new = (notebook(code("a", "x", shown(png=data))) for data in (stored, fresh))
+        nbtool.keep_pictures(old, new)
+        return new["cells"][0]["outputs"][0]["data"]["image/png"]
+
+    dot, box = png((50, 50, 50, 50)), png((50, 50, 60, 60))
+    assert pair(png(), dot) == png()
+    assert pair(png(), box) == box

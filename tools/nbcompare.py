@@ -1,0 +1,104 @@
+"""Stored against fresh outputs: what strict nbval lets pass.
+
+nbval compares every text that a cell stores. It does not look at pictures, accepts a cell that was
+never run, and in a cell tagged `nbval-ignore-output` accepts warnings too.
+"""
+
+import base64
+import io
+
+from PIL import Image, ImageChops, ImageStat
+
+# Tags of cells whose pictures differ from run to run, such as a plot of timings.
+ANY_OUTPUT = "nbval-ignore-output"
+ANY_PICTURE = "picture-varies"
+
+PICTURES = ("image/png", "image/jpeg")
+THUMBNAIL = (64, 64)
+TOLERANCE = 4.0  # of 255, mean over the thumbnail
+SIZE_SLACK = 2  # pixels: the trimmed margins follow the text's extent, rounded
+# Another version of matplotlib sets its text a little differently, and Python 3.10 gets an older
+# one than 3.11: the same figures came out up to 4.5 of 255 and 3 pixels apart.
+OTHER_VERSION = 3
+TILE = 8  # pixels: about one letter of a label
+
+
+def problems(cell: dict, fresh: list[dict]) -> list[str]:
+    """What is wrong with a stored code cell, given the outputs that it has just produced."""
+    found = []
+    if cell.get("execution_count") is None:
+        found.append("the stored cell was never run")
+    for output in fresh:
+        if output["output_type"] == "stream" and output["name"] == "stderr":
+            found.append(f"it writes to stderr: {output['text'].strip()[:300]!r}")
+    if cell.get("execution_count") is not None:
+        found += picture_problems(cell, fresh)
+    return found
+
+
+def picture_problems(cell: dict, fresh: list[dict]) -> list[str]:
+    tags = cell.get("metadata", {}).get("tags", [])
+    if ANY_OUTPUT in tags:
+        return []
+    old, new = pictures(cell["outputs"]), pictures(fresh)
+    if len(old) != len(new):
+        return [f"it stores {len(old)} pictures and now draws {len(new)}"]
+    if ANY_PICTURE in tags:
+        return []
+    found = []
+    for number, (before, after) in enumerate(zip(old, new, strict=True), 1):
+        slack = 1 if drawn_by(before) == drawn_by(after) else OTHER_VERSION
+        sizes = f"stored {before.width}x{before.height}, now {after.width}x{after.height} pixels"
+        if size_distance(before, after) > SIZE_SLACK * slack:
+            found.append(f"picture {number} has another size: {sizes}")
+        elif (distance := thumbnail_distance(before, after)) > TOLERANCE * slack:
+            found.append(
+                f"picture {number} looks different: its thumbnail is off by "
+                f"{distance:.1f} of 255, allowed {TOLERANCE * slack:.1f}"
+            )
+    return found
+
+
+def pictures(outputs: list[dict]) -> list[Image.Image]:
+    """The pixel pictures among a cell's outputs, grey, on the white of a page."""
+    return [
+        decode(output["data"][mime])
+        for output in outputs
+        for mime in PICTURES
+        if mime in output.get("data", {})
+    ]
+
+
+def decode(data: str | list[str]) -> Image.Image:
+    stored = Image.open(io.BytesIO(base64.b64decode("".join(data))))
+    picture = stored.convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
+    picture.info["Software"] = stored.info.get("Software")
+    return picture
+
+
+def drawn_by(picture: Image.Image) -> str | None:
+    """The drawing library and its version, where the picture tells."""
+    return picture.info["Software"]
+
+
+def size_distance(a: Image.Image, b: Image.Image) -> int:
+    return max(abs(a.width - b.width), abs(a.height - b.height))
+
+
+def thumbnail_distance(a: Image.Image, b: Image.Image) -> float:
+    """Mean difference of two 64x64 thumbnails, 0 to 255."""
+    small = [picture.resize(THUMBNAIL, Image.Resampling.BOX) for picture in (a, b)]
+    return ImageStat.Stat(ImageChops.difference(*small)).mean[0]
+
+
+def indistinguishable(a: Image.Image, b: Image.Image) -> bool:
+    """True when no place differs, however small: a changed letter is a change, a pixel is not.
+
+    Stricter than the thumbnails, since what is kept because of it never changes again.
+    """
+    if a.size != b.size:
+        return False
+    tiles = (-(-a.width // TILE), -(-a.height // TILE))
+    off = ImageChops.difference(a, b).resize(tiles, Image.Resampling.BOX)
+    return off.getextrema()[1] <= TOLERANCE

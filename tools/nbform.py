@@ -1,0 +1,284 @@
+"""The form of a stored notebook.
+
+`violations` lists what departs from it, without running anything. `canonical` puts right what a
+machine can put right: metadata, cell ids, split streams. What is left is for the author.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+# One template for all: anything else here records who ran the notebook last, and on what machine.
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+MAX_BYTES = 1_000_000
+MAX_LINES = 15
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# Tag of a widget's cell: the still picture is in the next code cell (a pair belongs on the page).
+STILL_NEXT = "still-next"
+
+MACHINE_PATH = re.compile(
+    r"(?<![\w./+~])/(?:work|root|tmp|home|Users|private/var|var/folders)\b"
+    r"|file:///"
+    r"|\b[A-Za-z]:\\+Users\b"
+)
+# `at 0x…` is how a repr shows an address; a bare hexadecimal constant is long enough only there.
+ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|\b0x[0-9a-fA-F]{8,}")
+DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def text(value: str | list[str]) -> str:
+    """A multi-line string, which notebook files may hold as a list of lines."""
+    return value if isinstance(value, str) else "".join(value)
+
+
+def tags(cell: dict) -> list[str]:
+    return cell.get("metadata", {}).get("tags", [])
+
+
+def prose(markdown: str) -> str:
+    """Markdown without its code blocks and inline code, which may show anything."""
+    markdown = re.sub(r"^(```+|~~~+).*?^\1\s*$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "", markdown)
+
+
+def output_texts(output: dict) -> Iterator[str]:
+    """Whatever an output holds as readable text; pictures and widget references are none."""
+    if output["output_type"] == "stream":
+        yield text(output["text"])
+    elif output["output_type"] == "error":
+        yield from (output.get("ename", ""), output.get("evalue", ""))
+        yield from output.get("traceback", [])
+    for mime, value in output.get("data", {}).items():
+        if mime == WIDGET_VIEW or (mime.startswith("image/") and mime != "image/svg+xml"):
+            continue
+        yield json.dumps(value) if isinstance(value, dict) else text(value)
+
+
+def has_picture(cell: dict) -> bool:
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+# --- the rules ----------------------------------------------------------------------------------
+
+
+def check_file(path: Path) -> list[str]:
+    """Every violation in a notebook file, each a line of text that begins with the file's name."""
+    raw = path.read_bytes()
+    try:
+        found = violations(json.loads(raw), len(raw))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = [f"cannot be read as a notebook ({type(error).__name__}: {error})"]
+    if not raw.endswith(b"}\n"):
+        found.append("does not end in exactly one newline")
+    return [f"{path.name}: {line}" for line in found]
+
+
+def violations(nb: dict, size: int = 0) -> list[str]:
+    """Every violation in a notebook as parsed from its JSON; `size` is the file's, in bytes."""
+    found = [*check_whole(nb, size), *check_ids(nb["cells"]), *check_titles(nb["cells"])]
+    code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
+    count, following = 0, dict(zip(map(id, code), code[1:], strict=False))
+    for number, cell in enumerate(nb["cells"], 1):
+        problems = list(check_cell(cell))
+        if cell["cell_type"] == "code":
+            count += 1
+            problems += check_run(cell, count)
+            problems += check_outputs(cell, following.get(id(cell)))
+        elif cell["cell_type"] == "markdown":
+            problems += check_markdown(cell)
+        where = f"cell {number} ({cell.get('id', 'no id')})"
+        found += [f"{where}: {problem}" for problem in problems]
+    return found
+
+
+def check_whole(nb: dict, size: int) -> Iterator[str]:
+    if (nb.get("nbformat"), nb.get("nbformat_minor")) != (4, 5):
+        yield f"format {nb.get('nbformat')}.{nb.get('nbformat_minor')}, wanted 4.5"
+    if nb.get("metadata") != METADATA:
+        extra = sorted(set(nb.get("metadata", {})) - set(METADATA))
+        yield "metadata is not the template" + (f" (has {', '.join(extra)})" if extra else "")
+    if size >= MAX_BYTES:
+        yield f"{size:,} bytes, wanted under {MAX_BYTES:,}"
+
+
+def check_ids(cells: list[dict]) -> Iterator[str]:
+    seen = set()
+    for number, cell in enumerate(cells, 1):
+        name = cell.get("id")
+        if not is_readable(name):
+            yield f"cell {number}: id {name!r} is not readable"
+        elif name in seen:
+            yield f"cell {number}: id {name!r} is taken by an earlier cell"
+        seen.add(name)
+
+
+def check_titles(cells: list[dict]) -> Iterator[str]:
+    titles = [
+        (number, line)
+        for number, cell in enumerate(cells, 1)
+        if cell["cell_type"] == "markdown"
+        for line in prose(text(cell["source"])).splitlines()
+        if re.match(r"# ", line)
+    ]
+    first = [title for title in titles if title[0] == 1]
+    for number, line in first[1:] + [title for title in titles if title[0] != 1]:
+        yield f"cell {number}: title {line!r}: one `# ` title, in the first cell, is wanted"
+
+
+def check_cell(cell: dict) -> Iterator[str]:
+    source = text(cell["source"])
+    if not source.strip():
+        yield "is empty"
+    if cell.get("attachments"):
+        yield "has an attachment; put the picture in a file, or let a code cell draw it"
+    if cell.get("metadata") != kept_metadata(cell):
+        yield f"has metadata {cell.get('metadata')}; only tags and a folded source are wanted"
+    if match := MACHINE_PATH.search(source):
+        yield f"names a path of a machine: {match.group()}"
+    if match := ADDRESS.search(source):
+        yield f"names an address: {match.group()}"
+
+
+def check_markdown(cell: dict) -> Iterator[str]:
+    source = prose(text(cell["source"]))
+    for match in re.finditer(r"!\[\s*\]", source):
+        yield f"picture without alternative text: {source[match.start() :].split()[0]}"
+    for image in re.findall(r"<img\b[^>]*>", source, flags=re.IGNORECASE):
+        if not re.search(r"""\balt\s*=\s*(["'])\s*[^"'\s]""", image, flags=re.IGNORECASE):
+            yield f"picture without alternative text: {image}"
+
+
+def check_run(cell: dict, count: int) -> Iterator[str]:
+    source = text(cell["source"])
+    if source.rstrip().endswith(";"):
+        yield "ends in `;`, which the test run ignores; write `_ = f()` or end with `plt.show()`"
+    lines = sum(bool(line.strip()) for line in source.splitlines())
+    if lines > MAX_LINES:
+        yield f"{lines} lines of code, wanted at most {MAX_LINES}"
+    stored = cell.get("execution_count")
+    if stored is None:
+        yield "was never run"
+    elif stored != count:
+        yield f"has execution count {stored}, wanted {count}"
+    for output in cell.get("outputs", []):
+        if output.get("execution_count", stored) != stored:
+            yield f"has an output of execution {output['execution_count']}, wanted {stored}"
+
+
+def check_outputs(cell: dict, following: dict | None) -> Iterator[str]:
+    """`following` is the next code cell, where a widget's still picture may stand."""
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "error" and "raises-exception" not in tags(cell):
+            yield f"has an error in its outputs: {output.get('ename')}: {output.get('evalue')}"
+        if output.get("name") == "stderr":
+            yield f"has stderr in its outputs: {text(output['text']).strip()[:80]!r}"
+        for shown in output_texts(output):
+            shown = DATA_URI.sub("", shown)
+            if match := MACHINE_PATH.search(shown):
+                yield f"shows a path of a machine: {match.group()}"
+            if match := ADDRESS.search(shown):
+                yield f"shows an address: {match.group()}"
+        data = output.get("data", {})
+        if text(data.get("text/plain", "")).startswith("<Figure ") and "image/png" not in data:
+            yield "shows a figure's text without its picture"
+        if WIDGET_VIEW in data and "image/png" not in data:
+            still = STILL_NEXT in tags(cell) and following is not None and has_picture(following)
+            if not still:
+                yield (
+                    "shows a widget without a still picture: give it an image/png of its own, "
+                    f"or tag the cell {STILL_NEXT!r} and draw it in the next code cell"
+                )
+
+
+# --- the canonical form -------------------------------------------------------------------------
+
+
+def canonical(nb: dict) -> dict:
+    """The same notebook (changed in place) with template metadata, readable ids, whole streams."""
+    nb["nbformat"], nb["nbformat_minor"] = 4, 5
+    nb["metadata"] = json.loads(json.dumps(METADATA))
+    name_cells(nb["cells"])
+    for cell in nb["cells"]:
+        cell["metadata"] = kept_metadata(cell)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = join_streams(cell["outputs"])
+            name_widgets(cell)
+    return nb
+
+
+def kept_metadata(cell: dict) -> dict:
+    kept = {}
+    if tags(cell):
+        kept["tags"] = cell["metadata"]["tags"]
+    if cell.get("metadata", {}).get("jupyter", {}).get("source_hidden"):
+        kept["jupyter"] = {"source_hidden": True}
+    return kept
+
+
+def join_streams(outputs: list[dict]) -> list[dict]:
+    """Neighbouring pieces of one stream as one: where the kernel cuts them is a matter of time."""
+    joined: list[dict] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output["output_type"] == "stream" and last.get("name") == output["name"]:
+            last["text"] = text(last["text"]) + text(output["text"])
+        else:
+            joined.append(output)
+    return joined
+
+
+def name_widgets(cell: dict) -> None:
+    """Every run gives its widgets new random names, which mean nothing once its kernel is gone."""
+    shown = [output.get("data", {}) for output in cell["outputs"]]
+    views = [data[WIDGET_VIEW] for data in shown if WIDGET_VIEW in data]
+    for number, view in enumerate(views, 1):
+        view["model_id"] = f"{cell['id']}-{number}"
+
+
+def is_readable(name: str | None) -> bool:
+    """Words joined by hyphens; the hexadecimal ids that editors hand out are not readable."""
+    if not name or len(name) > 64 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        return False
+    random = re.fullmatch(r"[0-9a-f]{8,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name)
+    return not random and bool(re.search(r"[a-z]", name))
+
+
+def name_cells(cells: list[dict]) -> None:
+    """Readable ids stay; the rest, and second uses, get one made from what the cell says."""
+    taken = {cell["id"] for cell in cells if is_readable(cell.get("id"))}
+    seen = set()
+    for cell in cells:
+        name = cell.get("id")
+        if not is_readable(name) or name in seen:
+            stem, suffix = slug(cell), 2
+            name = stem
+            while name in taken:
+                name, suffix = f"{stem}-{suffix}", suffix + 1
+            cell["id"] = name
+            taken.add(name)
+        seen.add(name)
+
+
+def slug(cell: dict) -> str:
+    lines = [line.strip() for line in text(cell["source"]).splitlines() if line.strip()]
+    if cell["cell_type"] == "markdown":
+        lines = [line for line in lines if line.startswith("#")] or lines
+    line = lines[0] if lines else ""
+    plain = unicodedata.normalize("NFKD", line).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", plain)[:6] or [cell["cell_type"]]
+    while len(words) > 1 and len("-".join(words)) > 40:
+        words.pop()
+    name = "-".join(words)[:40].rstrip("-")
+    return name if is_readable(name) else f"cell-{name}"
