@@ -1,0 +1,113 @@
+"""swinlib.lab.monitor: the picture as text, the widget without a browser."""
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+pytest.importorskip("ipywidgets")
+
+from swinlib.lab.monitor import TrainingMonitor, render  # noqa: E402
+
+
+def record(epoch):
+    return {
+        "epoch": epoch,
+        "train_loss": 2.3 / epoch,
+        "train_accuracy": 1 - 1 / (epoch + 1),
+        "val_loss": 2.4 / epoch,
+        "val_accuracy": 0.9 - 0.5 / epoch,
+    }
+
+
+def state(step, steps=40, epochs=4):
+    return {
+        "step": step,
+        "steps": steps,
+        "epoch": min(epochs, 1 + step * epochs // steps),
+        "epochs": epochs,
+        "loss": 2.0,
+        "train_loss": 1.9,
+        "train_accuracy": 0.31,
+        "learning_rate": 1e-3,
+        "pictures_per_second": 1234.5,
+        "seconds": 61.0,
+        "seconds_left": 125.0,
+    }
+
+
+@pytest.mark.parametrize("epochs_done", [0, 1, 3, 60])
+@pytest.mark.parametrize("now", [None, 25])
+def test_render_is_well_formed(epochs_done, now):
+    history = [record(e) for e in range(1, epochs_done + 1)]
+    text = render(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
+    root = ET.fromstring(text)
+    svg = root.find("{http://www.w3.org/2000/svg}svg")
+    assert svg.get("role") == "img" and svg.get("aria-label").startswith("Loss and accuracy")
+    assert "background:#FFFFFF" in root.get("style")
+    for number in re.findall(r' (?:points|x|y|cx|cy|width|height)="([^"%]*)"', text):
+        assert all(-5 <= float(v) <= 800 for v in number.replace(",", " ").split())
+    assert text == render(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
+
+
+def test_render_says_the_numbers():
+    text = render([record(1), record(2)], state(25))
+    for words in (
+        "epoch 3 of 4", "step 25 of 40", "training loss 1.900, accuracy 31.0%",
+        "best validation 65.0% in epoch 2", "1,234 pictures a second", "1:01 gone, 2:05 left",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Waiting for the first step" in render([], None)
+
+
+def test_curves_grow():
+    def points(text):
+        return [len(p.split()) for p in re.findall(r'polyline points="([^"]*)"', text)]
+
+    # Per panel: trace; then legend and curve of training, legend and curve of validation.
+    assert points(render([], None)) == [0, 2, 0, 2, 0] * 2
+    assert points(render([record(1)], state(10))) == [0, 2, 1, 2, 1] * 2
+    assert points(render([record(1)], state(15))) == [0, 2, 2, 2, 1] * 2
+
+
+def test_widget_follows_a_run_and_starts_again():
+    monitor = TrainingMonitor(interval=0)
+    assert "Waiting" in monitor.value
+    for step in range(1, 41):
+        monitor.on_step(state(step))
+        if step % 10 == 0:
+            monitor.on_epoch(record(step // 10))
+    assert "step 40 of 40" in monitor.value and len(monitor.history) == 4
+    assert monitor.value == render(monitor.history, state(40), monitor._trace)
+    monitor.on_step(state(1))
+    assert monitor.history == [] and "step 1 of 40" in monitor.value
+
+
+def test_pictures_are_spaced_out():
+    monitor = TrainingMonitor(interval=1000)
+    values = set()
+    for step in range(1, 9):
+        monitor.on_step(state(step))
+        values.add(monitor.value)
+    assert len(values) == 1 and "step 1 of" in monitor.value
+    monitor.on_epoch(record(1))
+    assert "step 8 of" in monitor.value
+
+
+def test_long_runs_stay_small():
+    monitor = TrainingMonitor(interval=1e9)
+    for step in range(1, 5001):
+        monitor.on_step(state(step, steps=5000))
+    monitor.history = [record(e) for e in range(1, 101)]
+    monitor.on_epoch(record(101))
+    assert len(monitor._trace) == 200 and len(monitor.value) < 20_000
+
+
+def test_stored_forms():
+    monitor = TrainingMonitor()
+    monitor.on_epoch(record(1))
+    bundle = monitor._repr_mimebundle_()
+    assert repr(monitor) == bundle["text/plain"] == "TrainingMonitor()"
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
