@@ -1,0 +1,279 @@
+"""Figures of lesson 02: attention step by step, saturation, heads, maps over a picture, cost."""
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from torch import Tensor
+
+from swinlib.lab.grids import draw_grid
+from swinlib.lab.pictures import show_image
+from swinlib.lab.style import ACCENT, CALM, INK, panels
+
+
+def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out: Tensor) -> None:
+    """Attention as a row of tables, the way of the first token framed.
+
+    Args:
+        q, k, v: (N, d).
+        scores, weights: (N, N), before and after scaling and softmax.
+        out: (N, d).
+    """
+    N, d = q.shape
+    cell, gap = 0.42, 0.44  # inches
+    tables = [
+        ("queries", q, "@"),
+        ("keys, transposed", k.T, "="),
+        ("scores", scores, f"÷√{d}\nsoftmax\n→"),
+        ("weights", weights, "@"),
+        ("values", v, "="),
+        ("output", out, ""),
+    ]
+    gaps = [gap, gap, 2.2 * gap, gap, gap, 0]
+    left, bottom = 0.75, 0.2
+    width = left + sum(t.shape[1] * cell for _, t, _ in tables) + sum(gaps) + 0.15
+    height = bottom + N * cell + 0.75
+    figure = plt.figure(figsize=(width, height))
+    for (title, table, sign), space in zip(tables, gaps, strict=True):
+        rows, columns = table.shape
+        y = bottom + (N - rows) * cell / 2
+        box = (left / width, y / height, columns * cell / width, rows * cell / height)
+        ax = figure.add_axes(box)
+        shades = {"shades": table, "cmap": "Blues", "vmin": 0, "vmax": 1.3}
+        draw_grid(ax, table, fontsize=9.5, **(shades if title == "weights" else {}))
+        ax.set_title(f"{title}\n{rows} × {columns}", fontsize=8.5, loc="center", pad=5)
+        if rows == N and title != "values":
+            ax.add_patch(
+                Rectangle((0, 0), columns, 1, fill=False, ec=ACCENT, lw=3, zorder=5, clip_on=False)
+            )
+        if title == "queries":
+            ax.set_yticks(torch.arange(N) + 0.5, [f"token {i}" for i in range(N)], fontsize=8.5)
+            ax.tick_params(length=0)
+        left += columns * cell
+        middle = (bottom + N * cell / 2) / height
+        figure.text(
+            (left + space / 2) / width,
+            middle,
+            sign,
+            ha="center",
+            va="center",
+            fontsize=10 if "softmax" in sign else 13,
+        )
+        left += space
+    plt.show()
+
+
+def softmax_rows(rows: dict[int, tuple[Tensor, Tensor]]) -> None:
+    """The attention of one query, its weights from the largest to the smallest.
+
+    Args:
+        rows: the number d of numbers in a query to (not divided, divided by √d), each (N,).
+    """
+    figure, axes = panels(len(rows), width=9.4 / len(rows), height=2.7)
+    for ax, (d, (plain, scaled)) in zip(axes, rows.items(), strict=True):
+        N = len(plain)
+        places = torch.arange(1, N + 1)
+        ax.bar(places, plain.sort(descending=True).values, color=CALM, width=0.85)
+        ax.plot(places, scaled.sort(descending=True).values, "o-", color=ACCENT, ms=3, lw=1.5)
+        ax.axhline(1 / N, color=INK, lw=1, ls=":")
+        ax.set(title=f"d = {d}", ylim=(0, 1.04), xlim=(0, N + 1), xlabel="keys, by their weight")
+        ax.tick_params(labelleft=ax is axes[0])
+    axes[0].set_ylabel("weight")
+    axes[0].legend(
+        [axes[0].lines[0], axes[0].containers[0], axes[0].lines[1]],
+        ["divided by √d", "not divided", f"all {N} alike"],
+        fontsize=9,
+    )
+    plt.show()
+
+
+def saturation(dims: list[int], measured: dict[str, dict[str, list]], keys: int) -> None:
+    """Scores, largest weight and passing gradient as d grows.
+
+    Args:
+        dims: the numbers d of numbers in a query.
+        measured: name of a way to scale to {"std": one number for each d, "largest" and
+            "gradient": (10 %, 50 %, 90 %) of the queries for each d}.
+        keys: how many keys a query has, for the line of equal weights.
+    """
+    figure, axes = panels(3, width=3.15, height=3.3)
+    titles = {
+        "std": "how far scores spread\n(standard deviation)",
+        "largest": "largest weight\nof a query",
+        "gradient": "gradient that passes\nthe softmax (norm)",
+    }
+    looks = zip(measured.items(), ((CALM, "s"), (ACCENT, "o")), strict=True)
+    for (name, numbers), (colour, marker) in looks:
+        for ax, what in zip(axes, titles, strict=True):
+            middle = torch.tensor(numbers[what])
+            if what != "std":
+                low, middle, high = middle.T
+                ax.fill_between(dims, low, high, color=colour, alpha=0.18, lw=0)
+            ax.plot(dims, middle, color=colour, marker=marker, ms=4, label=name)
+    for ax, title in zip(axes, titles.values(), strict=True):
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_locator(FixedLocator(dims[::2]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda d, _: f"{int(d)}"))
+        ax.set_xlabel("d, numbers in a query")
+        ax.set_title(title, fontsize=10)
+    axes[0].set_yscale("log", base=2)
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s:g}"))
+    axes[1].set_ylim(0, 1.04)
+    equal = axes[1].axhline(1 / keys, color=INK, lw=1, ls=":")
+    axes[1].legend([equal], [f"all {keys} alike"], fontsize=9, loc="upper left")
+    axes[2].set(yscale="log", ylim=(1e-7, 1))
+    axes[0].legend(fontsize=9)
+    plt.show()
+
+
+def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
+    """Where `view` and `permute` put every number of the joint projection.
+
+    Args:
+        before: (N, 3*C), one row for each token.
+        after: (3, heads, N, head_dim).
+        heads: names of the heads.
+    """
+    three, H, N, d = after.shape
+    figure = plt.figure(figsize=(8.6, 4.3), layout="constrained")
+    top, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
+    ax = top.subplots()
+    of_head = (torch.arange(3 * H * d) // d % H).expand(N, -1)
+    cuts = range(H * d, 3 * H * d, H * d)
+    draw_grid(ax, before, regions=of_head, column_cuts=cuts, fontsize=10)
+    ax.set_title("before: a row for each token", fontsize=10)
+    tokens = [f"token {i}" for i in range(N)]
+    ax.set_yticks(torch.arange(N) + 0.5, tokens, fontsize=9)
+    parts = [f"{letter}, {head}" for letter in "qkv" for head in heads]
+    ax.set_xticks((torch.arange(3 * H) + 0.5) * d, parts, fontsize=9)
+    ax.tick_params(length=0)
+    axes = below.subplots(1, 3 * H)
+    below.suptitle(
+        "after: a table for each of q, k, v and each head", fontsize=10, x=0.02, ha="left"
+    )
+    for number, ax in enumerate(axes):
+        what, head = divmod(number, H)
+        draw_grid(ax, after[what, head], regions=torch.full((N, d), head), fontsize=10)
+        ax.set_title(f"{'qkv'[what]}, {heads[head]}", fontsize=10, loc="center")
+    plt.show()
+
+
+def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict) -> None:
+    """Who a patch attends to: a row for each query, a column for each head.
+
+    A panel's colours run from 0 to its largest weight, which its title gives as a multiple of the
+    even share 1/N; to 3/N at least, so that noise does not look like something.
+
+    Args:
+        image: (3, H, W) from 0 to 1.
+        queries: places (row, column) on the grid of patches.
+        patch: P, in pixels.
+        heads: name to weights (N, h, w), for every query patch a map over the grid.
+    """
+    columns = 1 + len(heads)
+    height = 9.6 / columns * image.shape[1] / image.shape[2] + 0.35
+    figure, axes = panels(columns, len(queries), width=9.6 / columns, height=height)
+    for row, (i, j) in enumerate(queries):
+        ax, *others = axes[row * columns : (row + 1) * columns]
+        show_image(ax, image)
+        ax.set_title("the query patch", fontsize=9.5)
+        _frame(ax, (i - 0.3) * patch - 0.5, (j - 0.3) * patch - 0.5, 1.6 * patch)
+        for ax, (name, weights) in zip(others, heads.items(), strict=True):
+            h, w = weights.shape[-2:]
+            attended = weights[i * w + j]
+            most = attended.max().item() * h * w
+            ax.imshow(
+                attended * h * w, cmap="viridis", vmin=0, vmax=max(most, 3), extent=(0, w, h, 0)
+            )
+            _frame(ax, i - 0.3, j - 0.3, 1.6)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            ax.set_title(f"{name}\nlargest {most:.1f} / N", fontsize=9.5)
+    plt.show()
+
+
+def _frame(ax, top: float, left: float, side: float) -> None:
+    """A square in the accent colour on white, visible on any picture."""
+    for colour, linewidth in (("white", 4), (ACCENT, 2)):
+        ax.add_patch(
+            Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=linewidth)
+        )
+
+
+def mixtures(pictures: dict[str, Tensor]) -> None:
+    """Pictures side by side: what comes out of each head when the values are the pixels.
+
+    Args:
+        pictures: title to (3, H, W) from 0 to 1.
+    """
+    H, W = next(iter(pictures.values())).shape[1:]
+    width = 9.4 / len(pictures)
+    figure, axes = panels(len(pictures), width=width, height=width * H / W + 0.3)
+    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
+        show_image(ax, image)
+        ax.set_title(title, fontsize=10)
+    plt.show()
+
+
+def counted_cost(tokens: Tensor, terms: dict[str, Tensor], channels: int, marked: dict) -> None:
+    """The two terms of the cost as the picture grows, and their shares.
+
+    Args:
+        tokens: (n,), how many tokens the pictures have.
+        terms: name to (n,) of multiply-adds; the first grows linearly.
+        channels: C.
+        marked: a word for each number of tokens to mark.
+    """
+    figure, axes = panels(2, width=4.6, height=3.5)
+    (first, linear), (second, quadratic) = terms.items()
+    total = linear + quadratic
+    axes[0].plot(tokens, total, color=INK, lw=1.2, ls=":", label="both")
+    axes[0].plot(tokens, linear, color=CALM, marker="s", ms=4, label=first)
+    axes[0].plot(tokens, quadratic, color=ACCENT, marker="o", ms=4, label=second)
+    axes[0].set(yscale="log", ylabel="multiply-adds", title=f"counted, C = {channels}")
+    axes[0].legend(fontsize=8.5, loc="lower right", frameon=True, framealpha=1, edgecolor="white")
+    share = linear / total
+    axes[1].stackplot(tokens, share, 1 - share, colors=(CALM, ACCENT), alpha=0.8, edgecolor="white")
+    axes[1].set(ylim=(0, 1), title="as shares of the whole")
+    axes[1].yaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s:.0%}"))
+    inside = {"color": "white", "fontsize": 9, "weight": "bold"}
+    axes[1].text(tokens[0] * 1.12, 0.06, first.replace(", ", ",\n"), **inside)
+    axes[1].text(tokens[-1] ** 0.5 * 4.6, 0.75, second.replace(", ", ",\n"), **inside)
+    for ax in axes:
+        ax.set_xscale("log")
+        ax.set(xlabel="tokens hw", xlim=(tokens[0], tokens[-1]))
+        ax.xaxis.set_major_locator(FixedLocator(list(marked)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(list(marked), [f"{n}\n{word}" for n, word in marked.items()], fontsize=8)
+        for n in marked:
+            ax.axvline(n, color=INK, lw=0.8, ls="--")
+    plt.show()
+
+
+def timed_cost(grids: list, counted: list[int], seconds: dict[str, list[float]]) -> None:
+    """Measured time against counted multiply-adds, both as multiples of the smallest picture's.
+
+    Args:
+        grids: (h, w) of the pictures, in tokens, from small to large.
+        counted: multiply-adds for each of them.
+        seconds: name of a way to compute to its time for each of them.
+    """
+    figure, axes = panels(1, width=6.6, height=3.7)
+    ax = axes[0]
+    tokens = [h * w for h, w in grids]
+    ax.plot(tokens, [c / counted[0] for c in counted], color=INK, ls=":", label="counted cost")
+    ax.plot(
+        tokens, [n / tokens[0] for n in tokens], color="#8a8a8a", lw=1.2, ls="--", label="tokens"
+    )
+    looks = zip(seconds.items(), ((CALM, "s"), (ACCENT, "o")), strict=True)
+    for (name, measured), (colour, marker) in looks:
+        relative = [t / measured[0] for t in measured]
+        ax.plot(tokens, relative, color=colour, marker=marker, ms=5, label=f"time, {name}")
+    ax.set(xscale="log", yscale="log", xlabel="picture, in tokens h × w")
+    ax.set_ylabel(f"times as much as {grids[0][0]} × {grids[0][1]}")
+    ax.set_xticks(tokens, [f"{h}×{w}" for h, w in grids])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda r, _: f"{r:g}"))
+    ax.legend(fontsize=9)
+    plt.show()
