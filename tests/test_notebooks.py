@@ -7,6 +7,7 @@ import base64
 import copy
 import io
 import json
+import random
 from pathlib import Path
 
 import nbformat
@@ -15,7 +16,15 @@ from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 import nbtool
-from nbcompare import TOLERANCE, decode, indistinguishable, problems, thumbnail_distance
+from nbcompare import (
+    TOLERANCE,
+    decode,
+    drawn_by,
+    indistinguishable,
+    lighter,
+    problems,
+    thumbnail_distance,
+)
 from nbform import METADATA, WIDGET_VIEW, canonical, check_file, is_readable, violations
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -49,6 +58,10 @@ def png(*boxes, size=(128, 96), software="matplotlib 1") -> str:
     picture = Image.new("RGB", size, "white")
     for box in boxes:
         ImageDraw.Draw(picture).rectangle(box, fill="black")
+    return encoded(picture, software)
+
+
+def encoded(picture, software) -> str:
     buffer = io.BytesIO()
     written = PngInfo()
     written.add_text("Software", software)
@@ -315,6 +328,18 @@ def test_transparent_pictures_are_seen_on_white():
     buffer = io.BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(buffer, "png")
     assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == (255, 255)
+
+
+def test_lighter_pictures_look_the_same_and_stay():
+    colourful = Image.frombytes("RGB", (32, 24), random.Random(0).randbytes(32 * 24 * 3))
+    heavy = encoded(colourful.resize((128, 96), Image.Resampling.BICUBIC), "matplotlib 1")
+    light = lighter(heavy)
+    assert len(light) < 0.9 * len(heavy)
+    assert drawn_by(decode(light)) == "matplotlib 1"
+    assert thumbnail_distance(decode(heavy), decode(light)) < 1
+    assert lighter(light) == light
+    see_through = encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 99)), "matplotlib 1")
+    assert lighter(see_through) == see_through
 
 
 def test_a_changed_letter_is_not_indistinguishable():

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from nbcompare import PICTURES, decode, indistinguishable, pictures
+from nbcompare import PICTURES, decode, indistinguishable, lighter, pictures
 from nbform import canonical, check_file
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -80,6 +80,7 @@ def refresh(path: Path) -> bool:
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"{path.name}: failed, file left as it was\n{error}", file=sys.stderr)
         return False
+    make_lighter(fresh)
     keep_pictures(stored, fresh)
     nbformat.write(canonical(fresh), path)
     print(f"{path.name}: {time.perf_counter() - start:.1f} s")
@@ -101,6 +102,14 @@ def execute(nb, folder: Path) -> None:
     )
     # The kernel's own stderr holds notices about itself; what cells write goes to the notebook.
     client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
+
+
+def make_lighter(nb: dict) -> None:
+    """Gives every PNG the smallest form in which it looks the same."""
+    for cell in nb["cells"]:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"]["image/png"] = lighter(output["data"]["image/png"])
 
 
 def keep_pictures(stored: dict, fresh: dict) -> None:
