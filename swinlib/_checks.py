@@ -1,4 +1,4 @@
-"""Argument checks shared by all lessons: each error names the argument, its value and what is wanted."""
+"""Argument checks for all lessons: each error names the argument, its value and what is wanted."""
 
 from torch import Tensor
 
@@ -43,7 +43,7 @@ def check_heads(dim: int, num_heads: int) -> None:
     Raises:
         ValueError: `num_heads` is not positive or does not divide `dim`.
     """
-    if num_heads < 1 or dim % num_heads:
+    if num_heads < 1 or dim < 1 or dim % num_heads:
         raise ValueError(
             f"dim must be a positive multiple of num_heads, got dim={dim}, num_heads={num_heads}"
         )

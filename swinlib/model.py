@@ -382,7 +382,15 @@ class SwinTransformer(nn.Module):
         if num_classes < 0:
             raise ValueError(f"num_classes must be at least 0, got {num_classes}")
         check_rate("drop_rate", drop_rate)
+        check_rate("attn_drop_rate", attn_drop_rate)
         check_rate("drop_path_rate", drop_path_rate)
+        for i, heads in enumerate(num_heads):
+            width = embed_dim * 2**i
+            if width < 1 or heads < 1 or width % heads:
+                raise ValueError(
+                    f"embed_dim={embed_dim} makes stage {i + 1} {width} wide, which must be a "
+                    f"positive multiple of its heads, got num_heads={num_heads}"
+                )
         self.num_classes = num_classes
         self.embed_dim = embed_dim
         self.num_features = embed_dim * 2 ** (len(depths) - 1)  # channels of the last stage

@@ -37,7 +37,8 @@ def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
 
     Args:
         table: ``((2*Mh - 1) * (2*Mw - 1), num_heads)``, learned.
-        index: ``(Mh*Mw, Mh*Mw)``, from `relative_position_index` of the same window size.
+        index: ``(Mh*Mw, Mh*Mw)``, from `relative_position_index` of the same window size (which is
+            not checked: that would read the index's values at every forward).
 
     Returns:
         ``(num_heads, Mh*Mw, Mh*Mw)``, to be added to the scores.

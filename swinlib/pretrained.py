@@ -45,7 +45,8 @@ def load_pretrained(
         for key in state.keys() & own.keys():
             if key.endswith("relative_position_bias_table"):
                 window_size = model.get_submodule(key.rpartition(".")[0]).window_size
-                state[key] = resize_bias_table(state[key], window_size)
+                if state[key].shape[0] != own[key].shape[0]:
+                    state[key] = resize_bias_table(state[key], window_size)
 
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
@@ -86,7 +87,9 @@ def _read(source) -> dict[str, Tensor]:
         source = torch.load(source, map_location="cpu", weights_only=True)
     if isinstance(source, dict) and isinstance(source.get("model"), dict):
         source = source["model"]
-    if not isinstance(source, dict) or not all(isinstance(v, Tensor) for v in source.values()):
+    if not isinstance(source, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in source.items()
+    ):
         raise TypeError(
             "source must be a state dict of tensors, or a dict with one under 'model', "
             f"got {type(source).__name__}"
@@ -131,7 +134,7 @@ def _likely_reason(own, state, missing, unexpected, misshapen) -> str:
         return "not a Swin Transformer checkpoint in Microsoft's or torchvision's layout"
     if first_norm in misshapen:
         return f"embed_dim is {len(state[first_norm])} there, {len(own[first_norm])} here"
-    if any(".blocks." in key for key in missing + unexpected):
+    if any(key.endswith("norm1.weight") for key in missing + unexpected):
         return "other depths: the two have not the same blocks"
     if "patch_embed.proj.weight" in misshapen:
         return "another patch_size or number of input channels"

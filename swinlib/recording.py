@@ -97,6 +97,10 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
         raise ValueError(f"model must hold a SwinTransformerBlock, got {type(model).__name__}")
     records: dict[str, AttentionRecord] = {}
     handles = []
+    # What is computed again after the context would take the other path: no checkpointing inside.
+    checkpointed = [m for m in model.modules() if getattr(m, "use_checkpoint", False)]
+    for layer in checkpointed:
+        layer.use_checkpoint = False
 
     for name, block in blocks.items():
 
@@ -129,3 +133,5 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
     finally:
         for handle in handles:
             handle.remove()
+        for layer in checkpointed:
+            layer.use_checkpoint = True

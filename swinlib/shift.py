@@ -61,17 +61,20 @@ def region_ids(
     """
     window_size = to_pair("window_size", window_size)
     shift_size = to_pair("shift_size", shift_size, minimum=0)
-    rows, columns = (torch.zeros(length, dtype=torch.int64) for length in (H, W))
-    for ids, window, shift in zip((rows, columns), window_size, shift_size, strict=True):
-        if len(ids) < 1 or len(ids) % window:
+    labels = []
+    for length, window, shift in zip((H, W), window_size, shift_size, strict=True):
+        if length < 1 or length % window:
             raise ValueError(
                 f"H={H}, W={W} must be positive multiples of window_size={window_size}"
             )
         if shift >= window:
             raise ValueError(f"shift_size={shift_size} must be below window_size={window_size}")
+        along_axis = torch.zeros(length, dtype=torch.int64)
         if shift:
-            ids[-window:] = 1
-            ids[-shift:] = 2
+            along_axis[-window:] = 1
+            along_axis[-shift:] = 2
+        labels.append(along_axis)
+    rows, columns = labels
     return 3 * rows[:, None] + columns[None, :]
 
 

@@ -77,7 +77,7 @@ def window_reverse(windows: Tensor, window_size: int | tuple[int, int], H: int, 
     check_feature_map(windows, name="windows")
     if tuple(windows.shape[1:3]) != (mh, mw):
         raise ValueError(f"windows must be (n, {mh}, {mw}, C), got {tuple(windows.shape)}")
-    if H % mh or W % mw or windows.shape[0] % ((H // mh) * (W // mw)):
+    if H < 1 or W < 1 or H % mh or W % mw or windows.shape[0] % ((H // mh) * (W // mw)):
         raise ValueError(
             f"{windows.shape[0]} windows of {mh}x{mw} do not fill maps of H={H}, W={W}"
         )
