@@ -1,0 +1,75 @@
+"""What importing swinlib brings, and who imports whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import swinlib
+
+PACKAGE = Path(swinlib.__file__).parent
+HEAVY = ["torchvision", "matplotlib", "ipywidgets", "IPython", "PIL", "swinlib.lab"]
+HEAVY += ["swinlib.training"]
+
+# The order of the lessons: a module may use those before it.
+LESSONS = ["_checks", "patches", "attention", "windows", "shift", "position", "merging", "model"]
+BESIDE = ["cost", "pretrained", "recording"]
+
+PROMISED = """
+    image_to_patches patches_to_image PatchEmbed attention MultiHeadSelfAttention pad_to_multiple
+    window_partition window_reverse cyclic_shift reverse_cyclic_shift region_ids shifted_window_mask
+    relative_position_index PatchMerging Mlp DropPath WindowAttention SwinTransformerBlock
+    BasicLayer SwinTransformer swin_tiny swin_small swin_base swin_large model_flops msa_flops
+    wmsa_flops load_pretrained record_attention
+""".split()
+
+
+def imported_by(path):
+    """Dotted names of all modules that a file imports, wherever it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "swinlib." * (node.level > 0) + (node.module or "")
+            names |= {module.rstrip(".")} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def of_swinlib(path):
+    return {name.split(".")[1] for name in imported_by(path) if name.startswith("swinlib.")}
+
+
+def test_import_swinlib_loads_nothing_heavy():
+    code = f"import sys, swinlib; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_module_is_known_here():
+    assert sorted(p.stem for p in PACKAGE.glob("*.py")) == sorted(LESSONS + BESIDE + ["__init__"])
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_uses_only_the_lessons_before_it(name):
+    assert of_swinlib(PACKAGE / f"{name}.py") <= set(LESSONS[: LESSONS.index(name)])
+
+
+@pytest.mark.parametrize("name", [*LESSONS, *BESIDE, "__init__"])
+def test_neither_lab_nor_training_nor_anything_heavy_is_imported(name):
+    names = imported_by(PACKAGE / f"{name}.py")
+    roots = {n.split(".")[0] for n in names}
+    assert roots <= {"swinlib", "torch"} | sys.stdlib_module_names
+    assert not of_swinlib(PACKAGE / f"{name}.py") & {"lab", "training"}
+
+
+def test_everything_promised_is_at_the_top_level():
+    for name in PROMISED:
+        assert name in swinlib.__all__
+    for name in swinlib.__all__:
+        thing = getattr(swinlib, name)
+        assert thing.__doc__ and thing.__module__.startswith("swinlib.")
+    assert len(set(swinlib.__all__)) == len(swinlib.__all__)

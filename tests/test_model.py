@@ -1,0 +1,681 @@
+"""Lesson 07: the model's options, training behaviour, and PyTorch's ways of running it."""
+
+import copy
+import inspect
+import io
+import pickle
+import shutil
+
+import pytest
+import torch
+from oracles import official_keys, randomise, relative_error
+from torch import nn
+
+import swinlib
+from swinlib import (
+    BasicLayer,
+    DropPath,
+    Mlp,
+    PatchMerging,
+    SwinTransformer,
+    SwinTransformerBlock,
+    WindowAttention,
+    record_attention,
+    shifted_window_mask,
+)
+
+
+def make_model(seed=0, **options):
+    """Small, with two stages, drop path off, and no parameter that is zero."""
+    options = {
+        "embed_dim": 16,
+        "depths": (2, 2),
+        "num_heads": (2, 4),
+        "window_size": 4,
+        "num_classes": 5,
+        "drop_path_rate": 0.0,
+    } | options
+    return randomise(SwinTransformer(**options), seed)
+
+
+def images(*shape, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+# --- names and shapes -----------------------------------------------------------------------------
+
+
+def test_signature_is_the_official_one():
+    wanted = dict(
+        img_size=224,
+        patch_size=4,
+        in_chans=3,
+        num_classes=1000,
+        embed_dim=96,
+        depths=(2, 2, 6, 2),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+        mlp_ratio=4.0,
+        qkv_bias=True,
+        qk_scale=None,
+        drop_rate=0.0,
+        attn_drop_rate=0.0,
+        drop_path_rate=0.1,
+        norm_layer=nn.LayerNorm,
+        ape=False,
+        patch_norm=True,
+        use_checkpoint=False,
+    )
+    parameters = inspect.signature(SwinTransformer).parameters
+    assert {name: p.default for name, p in parameters.items()} == wanted
+    assert list(parameters) == list(wanted)  # same order too
+
+
+@pytest.mark.parametrize(
+    "name, depths",
+    [
+        ("swin_tiny", (2, 2, 6, 2)),
+        ("swin_small", (2, 2, 18, 2)),
+        ("swin_base", (2, 2, 18, 2)),
+        ("swin_large", (2, 2, 18, 2)),
+    ],
+)
+def test_state_dict_keys_are_the_official_ones(name, depths):
+    with torch.device("meta"):
+        model = getattr(swinlib, name)()
+    assert set(model.state_dict()) == official_keys(depths)
+
+
+def test_state_dict_of_a_few_keys_written_out():
+    keys = set(make_model(ape=True, img_size=32).state_dict())
+    assert keys == official_keys((2, 2)) | {"absolute_pos_embed"}
+    assert {
+        "patch_embed.proj.weight",
+        "patch_embed.norm.bias",
+        "layers.0.blocks.1.attn.qkv.weight",
+        "layers.0.blocks.1.attn.relative_position_bias_table",
+        "layers.0.blocks.1.attn.relative_position_index",
+        "layers.1.blocks.0.mlp.fc2.bias",
+        "layers.0.downsample.reduction.weight",
+        "head.bias",
+    } <= keys
+    assert not any("attn_mask" in key for key in keys)
+
+
+def test_state_dict_does_not_change_by_running():
+    model = make_model()
+    before = set(model.state_dict())
+    model(images(1, 3, 64, 32))
+    assert set(model.state_dict()) == before
+    assert len(list(model.buffers())) == 4  # the four indices
+
+
+def test_stage_shapes_of_a_256x256_image():
+    with torch.device("meta"):  # shapes without the work
+        model = swinlib.swin_tiny()
+        stages = model.forward_stages(torch.empty(1, 3, 256, 256))
+    assert [tuple(stage.shape[1:]) for stage in stages] == [
+        (96, 64, 64),
+        (192, 32, 32),
+        (384, 16, 16),
+        (768, 8, 8),
+    ]
+
+
+@pytest.mark.parametrize("H, W", [(1, 1), (4, 4), (5, 3), (33, 57), (64, 100), (1, 90)])
+@pytest.mark.parametrize("patch_size", [4, (2, 3)])
+def test_any_size_from_1x1_up(H, W, patch_size):
+    model = make_model(patch_size=patch_size).eval()
+    x = images(2, 3, H, W)
+    ph, pw = (patch_size, patch_size) if patch_size == 4 else patch_size
+    h, w = -(-H // ph), -(-W // pw)
+    stages = model.forward_stages(x)
+    assert [tuple(s.shape) for s in stages] == [
+        (2, 16, h, w),
+        (2, 32, -(-h // 2), -(-w // 2)),
+    ]
+    assert model.forward_features(x).shape == (2, model.num_features) == (2, 32)
+    out = model(x)
+    assert out.shape == (2, 5)
+    assert out.isfinite().all()
+    alone = torch.cat([model(x[:1]), model(x[1:])])
+    assert relative_error(out, alone) < 1e-5
+
+
+def test_the_three_ways_forward_agree():
+    model, x = make_model().eval(), images(2, 3, 37, 50)
+    last = model.forward_stages(x)[-1].permute(0, 2, 3, 1)
+    features = model.forward_features(x)
+    torch.testing.assert_close(model.norm(last).flatten(1, 2).mean(1), features)
+    assert torch.equal(model.head(features), model(x))
+
+
+def test_no_head():
+    model = make_model(num_classes=0)
+    assert not any(key.startswith("head") for key in model.state_dict())
+    x = images(2, 3, 32, 32)
+    assert torch.equal(model(x), model.forward_features(x))
+
+
+def test_no_patch_norm():
+    model = make_model(patch_norm=False)
+    assert set(official_keys((2, 2))) - set(model.state_dict()) == {
+        "patch_embed.norm.weight",
+        "patch_embed.norm.bias",
+    }
+    assert model(images(1, 3, 32, 32)).shape == (1, 5)
+
+
+def test_one_channel_and_one_block_in_every_stage():
+    model = make_model(in_chans=1, depths=(1, 1, 1), num_heads=(1, 2, 4), drop_path_rate=0.2)
+    assert model(images(2, 1, 40, 24)).shape == (2, 5)
+    assert [layer.blocks[0].shift_size for layer in model.layers] == [(0, 0)] * 3
+
+
+def test_a_single_block():
+    model = make_model(depths=(1,), num_heads=(2,), drop_path_rate=0.1)  # once divided by zero
+    assert model(images(1, 3, 16, 16)).shape == (1, 5)
+
+
+def test_windows_that_are_not_square():
+    model = make_model(window_size=(3, 5)).eval()
+    assert model.layers[0].blocks[1].shift_size == (1, 2)
+    assert model.layers[0].blocks[0].attn.relative_position_bias_table.shape == (5 * 9, 2)
+    # turned by 90 degrees, with everything turned, it gives the turned result
+    turned = make_model(window_size=(5, 3)).eval()
+    state = model.state_dict()
+    for key, value in state.items():
+        if key.endswith("relative_position_bias_table"):
+            state[key] = value.view(5, 9, -1).transpose(0, 1).reshape(45, -1)
+        elif key == "patch_embed.proj.weight":
+            state[key] = value.transpose(2, 3)
+        elif ".downsample." in key and value.shape[-1] == 64:  # neighbours 0 4 1 5 to 0 1 4 5
+            state[key] = value.unflatten(-1, (2, 2, 16)).transpose(-3, -2).flatten(-3)
+        elif key.endswith("downsample.norm.bias"):
+            state[key] = value.view(2, 2, 16).transpose(0, 1).flatten()
+        elif key.endswith("relative_position_index"):
+            state[key] = turned.state_dict()[key]
+    turned.load_state_dict(state)
+    x = images(2, 3, 37, 90)
+    assert relative_error(turned(x.transpose(2, 3)), model(x)) < 1e-5
+
+
+def test_a_pair_of_equal_sides_is_the_number():
+    x = images(1, 3, 40, 28)
+    assert torch.equal(make_model(window_size=(4, 4))(x), make_model(window_size=4)(x))
+    assert torch.equal(make_model(patch_size=[4, 4])(x), make_model(patch_size=4)(x))
+
+
+def test_every_second_block_is_shifted_by_half_a_window():
+    model = make_model(depths=(3, 2), window_size=7)
+    assert [b.shift_size for b in model.layers[0].blocks] == [(0, 0), (3, 3), (0, 0)]
+    assert [b.shift_size for b in model.layers[1].blocks] == [(0, 0), (3, 3)]
+
+
+def test_no_shift_on_an_axis_that_one_window_covers():
+    block = SwinTransformerBlock(8, 2, (4, 6), (2, 3))
+    assert block.shift_that_fits(8, 12) == (2, 3)
+    assert block.shift_that_fits(4, 12) == (0, 3)
+    assert block.shift_that_fits(8, 6) == (2, 0)
+    assert block.shift_that_fits(4, 6) == (0, 0)
+    assert block.attn_mask(4, 6, torch.zeros(1)) is None
+
+
+def test_the_width_of_the_mlp():
+    assert make_model(mlp_ratio=2.5).layers[1].blocks[0].mlp.fc1.out_features == 80
+    mlp = Mlp(6, 10, 4)
+    x = torch.randn(2, 3, 6)
+    assert torch.equal(mlp(x), mlp.fc2(nn.functional.gelu(mlp.fc1(x))))
+    assert Mlp(6)(x).shape == (2, 3, 6)
+    assert isinstance(Mlp(6, act_layer=nn.ReLU).act, nn.ReLU)
+
+
+def test_qkv_bias_and_qk_scale_reach_every_block():
+    x = images(1, 3, 32, 32)
+    model = make_model(qkv_bias=False, qk_scale=0.25)
+    for block in (b for layer in model.layers for b in layer.blocks):
+        assert block.attn.qkv.bias is None
+        assert block.attn.scale == 0.25
+    assert not torch.allclose(model(x), make_model(qkv_bias=False)(x))
+    # stage 0 has head_dim 8, stage 1 too
+    assert torch.equal(make_model(qk_scale=8**-0.5)(x), make_model()(x))
+
+
+def test_another_norm_is_used_everywhere():
+    class Norm(nn.LayerNorm):
+        pass
+
+    model = make_model(norm_layer=Norm)
+    norms = [m for m in model.modules() if isinstance(m, nn.LayerNorm)]
+    assert len(norms) == 1 + 2 * 4 + 1 + 1
+    assert all(isinstance(norm, Norm) for norm in norms)
+
+
+# --- absolute position embedding ------------------------------------------------------------------
+
+
+def test_position_embedding_is_added_to_the_tokens():
+    model = make_model(ape=True, img_size=(38, 25)).eval()  # padded to 40x28: 10x7 tokens
+    assert model.absolute_pos_embed.shape == (1, 70, 16)
+    x = images(2, 3, 38, 25)
+    tokens = model.patch_embed(x).flatten(1, 2) + model.absolute_pos_embed
+    assert torch.equal(model.forward_embed(x).flatten(1, 2), tokens)
+    with torch.no_grad():
+        model.absolute_pos_embed.zero_()
+    plain = make_model().eval()
+    plain.load_state_dict(model.state_dict(), strict=False)
+    assert torch.equal(model(x), plain(x))
+
+
+def test_position_embedding_takes_only_its_own_size():
+    model = make_model(ape=True, img_size=(40, 28))
+    for size in [(28, 40), (40, 32), (20, 56)]:  # the last has as many tokens
+        with pytest.raises(ValueError, match=f"40x28.*img_size.*{size[0]}x{size[1]}"):
+            model(images(1, 3, *size))
+
+
+def test_img_size_matters_only_with_a_position_embedding():
+    x = images(1, 3, 32, 32)
+    assert torch.equal(make_model(img_size=7)(x), make_model(img_size=224)(x))
+
+
+def test_what_weight_decay_should_leave_alone():
+    model = make_model(ape=True, img_size=32)
+    assert model.no_weight_decay() == {"absolute_pos_embed"}
+    assert model.no_weight_decay_keywords() == {"relative_position_bias_table"}
+    names = dict(model.named_parameters())
+    assert model.no_weight_decay() <= set(names)
+    assert sum(any(k in n for k in model.no_weight_decay_keywords()) for n in names) == 4
+
+
+# --- initialisation -------------------------------------------------------------------------------
+
+
+def test_official_initialisation():
+    model = SwinTransformer(depths=(2, 2), num_heads=(3, 6), ape=True, img_size=64)
+    std = pytest.approx(0.02, rel=0.05)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            assert module.weight.std().item() == std, name
+            assert module.bias is None or not module.bias.any()
+        elif isinstance(module, nn.LayerNorm):
+            assert (module.weight == 1).all() and not module.bias.any()
+        elif isinstance(module, WindowAttention):
+            table = module.relative_position_bias_table
+            assert table.std().item() == pytest.approx(0.02, rel=0.2)
+    assert model.absolute_pos_embed.std().item() == std
+    # the convolution keeps PyTorch's: uniform below 1/sqrt(fan in)
+    assert model.patch_embed.proj.weight.abs().max().item() == pytest.approx(48**-0.5, rel=0.01)
+
+
+# --- dropout, drop path, checkpointing ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["drop_rate", "attn_drop_rate", "drop_path_rate"])
+def test_dropping_happens_in_training_only(option):
+    model, x = make_model(**{option: 0.5}), images(4, 3, 32, 32)
+    model.train()
+    assert not torch.allclose(model(x), model(x))
+    model.eval()
+    assert torch.equal(model(x), model(x))
+    assert torch.equal(model(x), make_model().eval()(x))
+
+
+def test_where_dropout_is():
+    model = make_model(drop_rate=0.3, attn_drop_rate=0.2)
+    rates = {name: m.p for name, m in model.named_modules() if isinstance(m, nn.Dropout)}
+    block = {"attn.attn_drop": 0.2, "attn.proj_drop": 0.3, "mlp.drop": 0.3}
+    wanted = {"pos_drop": 0.3}
+    for i in range(2):
+        for j in range(2):
+            wanted |= {f"layers.{i}.blocks.{j}.{name}": p for name, p in block.items()}
+    assert rates == wanted
+
+
+def test_dropout_of_an_mlp_is_behind_both_layers():
+    mlp = Mlp(8, 512, drop=0.5)
+    seen = []
+    mlp.fc2.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    out = mlp(torch.randn(100, 8))
+    for x in (seen[0], out):
+        assert (x == 0).float().mean().item() == pytest.approx(0.5, abs=0.07)
+
+
+@pytest.mark.parametrize("depths, rate", [((2, 2, 6, 2), 0.2), ((1, 3), 0.5), ((1,), 0.3)])
+def test_drop_path_grows_linearly_with_depth(depths, rate):
+    with torch.device("meta"):
+        model = SwinTransformer(
+            embed_dim=16, depths=depths, num_heads=(1,) * len(depths), drop_path_rate=rate
+        )
+    rates = [getattr(b.drop_path, "drop_prob", 0.0) for layer in model.layers for b in layer.blocks]
+    assert rates == pytest.approx(torch.linspace(0, rate, sum(depths)).tolist())
+
+
+@pytest.mark.parametrize(
+    "name, rate",
+    [("swin_tiny", 0.2), ("swin_small", 0.3), ("swin_base", 0.5), ("swin_large", 0.2)],
+)
+def test_drop_path_of_the_named_sizes(name, rate):
+    with torch.device("meta"):
+        default = getattr(swinlib, name)()
+        other = getattr(swinlib, name)(drop_path_rate=0.1, num_classes=10)
+    assert default.layers[-1].blocks[-1].drop_path.drop_prob == pytest.approx(rate)
+    assert other.layers[-1].blocks[-1].drop_path.drop_prob == pytest.approx(0.1)
+    assert other.head.out_features == 10
+
+
+def test_drop_path_is_per_picture_and_keeps_the_expectation():
+    drop_path, x = DropPath(0.2), torch.randn(10_000, 2, 3, 4)
+    out = drop_path(x)
+    dropped = (out == 0).flatten(1)
+    assert torch.equal(dropped.any(1), dropped.all(1))  # whole pictures
+    dropped = dropped.all(1)
+    torch.testing.assert_close(out[~dropped], x[~dropped] / 0.8)
+    assert dropped.float().mean().item() == pytest.approx(0.2, abs=0.02)
+    ones = drop_path(torch.ones(10_000, 1))
+    assert ones.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_drop_path_does_nothing_in_eval_or_at_zero():
+    x = torch.randn(3, 4)
+    assert DropPath(0.5).eval()(x) is x
+    assert DropPath(0.0).train()(x) is x
+
+
+def test_a_block_drops_each_branch_of_each_picture_by_itself():
+    block = randomise(SwinTransformerBlock(8, 2, 4, drop_path=0.5)).double()
+    x = torch.randn(1, 4, 4, 8).double().expand(64, 4, 4, 8)
+    with torch.no_grad():
+        out = block.train()(x)
+        attn = 2 * block.window_attention(block.norm1(x[:1]))
+        both = x[:1] + attn + 2 * block.mlp(block.norm2(x[:1] + attn))
+        only_mlp = x[:1] + 2 * block.mlp(block.norm2(x[:1]))
+    kinds = torch.cat([x[:1], x[:1] + attn, only_mlp, both])
+    same = (out[:, None] - kinds).abs().amax((2, 3, 4)) < 1e-9
+    assert same.sum(1).eq(1).all()  # each picture is one of the four kinds
+    assert same.any(0).all()  # and all four occur
+
+
+def saved_bytes(model, x):
+    """The output, and how much the forward pass keeps for the backward pass, parameters aside."""
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = model(x)
+    return out, sum(kept.values())
+
+
+def test_checkpointing_changes_nothing_but_memory():
+    x = images(2, 3, 64, 48)
+    options = dict(depths=(2, 4), drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3)
+    outs, gradients, saved = [], [], []
+    for use_checkpoint in (False, True):
+        model = make_model(use_checkpoint=use_checkpoint, **options).train()
+        torch.manual_seed(5)  # the same dropping, also when it is computed again
+        out, kept = saved_bytes(model, x)
+        outs.append(out)
+        saved.append(kept)
+        torch.manual_seed(99)
+        out.square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert torch.equal(*outs)
+    torch.testing.assert_close(*gradients)
+    assert saved[1] < saved[0] / 4, saved
+
+
+def test_checkpointing_needs_no_gradient_of_the_images():
+    """The first block's input needs none when the embedding is frozen."""
+    model = make_model(use_checkpoint=True).train()
+    model.patch_embed.requires_grad_(False)
+    model(images(1, 3, 32, 32)).sum().backward()
+    assert model.layers[0].blocks[0].attn.qkv.weight.grad is not None
+
+
+@pytest.mark.parametrize("downsample", [None, PatchMerging])
+def test_a_layer_is_its_blocks_and_perhaps_a_merging(downsample):
+    layer = randomise(BasicLayer(8, 2, 2, 4, downsample=downsample, drop_path=0.0))
+    x = torch.randn(2, 9, 6, 8)
+    blocks = layer.blocks[1](layer.blocks[0](x))
+    assert torch.equal(layer.forward_blocks(x), blocks)
+    assert torch.equal(layer(x), blocks if downsample is None else layer.downsample(blocks))
+
+
+def test_every_parameter_learns():
+    model = make_model(ape=True, img_size=(40, 28))
+    model(images(2, 3, 40, 28)).square().sum().backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None and p.grad.abs().max() > 0, name
+
+
+# --- both paths of attention ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("window", [(4, 4), (2, 3)])
+def test_explicit_path_equals_fused_path(window, with_mask):
+    attn = randomise(WindowAttention(8, window, 2)).double()
+    H, W, N = 2 * window[0], 3 * window[1], window[0] * window[1]
+    mask = shifted_window_mask(H, W, window, (1, 1)).double() if with_mask else None
+    x = torch.randn(3 * 6, N, 8).double()
+    out, weights = attn(x, mask, return_weights=True)
+    assert weights.shape == (18, 2, N, N)
+    torch.testing.assert_close(attn(x, mask), out, rtol=1e-10, atol=1e-10)
+    if with_mask:
+        weights = weights.unflatten(0, (3, 6))
+        for w in range(6):  # mask w belongs to window w of every picture
+            assert (weights[:, w, :, mask[w] < 0] < 1e-30).all()
+            assert (weights[:, w, :, mask[w] == 0] > 1e-30).all()
+
+
+def test_fused_path_is_the_one_taken(monkeypatch):
+    """Fast unless somebody asks for the weights."""
+    calls = []
+    real = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(*args, **options):
+        calls.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", spy)
+    model, x = make_model().eval(), images(1, 3, 32, 32)
+    model(x)
+    assert len(calls) == 4
+    with record_attention(model):
+        model(x)
+    assert len(calls) == 4
+
+
+# --- the remembered mask --------------------------------------------------------------------------
+
+
+def fresh(block):
+    """The same weights and nothing remembered."""
+    other = SwinTransformerBlock(
+        block.dim, block.attn.num_heads, block.window_size, block.shift_size
+    )
+    other.load_state_dict(block.state_dict())
+    return other.to(next(block.parameters()))
+
+
+@pytest.fixture
+def block():
+    return randomise(SwinTransformerBlock(8, 2, 4, 2))
+
+
+def test_mask_is_right_after_another_size(block):
+    for H, W in [(8, 8), (8, 12), (12, 8), (8, 8), (4, 8), (9, 9), (3, 3), (8, 8)]:
+        x = torch.randn(2, H, W, 8)
+        assert torch.equal(block(x), fresh(block)(x))
+
+
+def test_mask_is_right_after_another_dtype(block):
+    x = torch.randn(2, 8, 8, 8)
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float32):
+        block.to(dtype)
+        assert torch.equal(block(x.to(dtype)), fresh(block)(x.to(dtype)))
+        assert block.attn_mask(8, 8, x.to(dtype)).dtype == dtype
+
+
+def test_mask_is_right_after_another_device(block):
+    x = torch.randn(2, 8, 8, 8)
+    wanted = block(x)
+    on_meta = copy.deepcopy(block).to("meta")
+    on_meta.__dict__["_last_mask"] = block._last_mask  # as moving the block itself would keep it
+    assert on_meta(x.to("meta")).device.type == "meta"
+    assert on_meta.attn_mask(8, 8, x.to("meta")).device.type == "meta"
+    block._last_mask = on_meta._last_mask
+    assert torch.equal(block(x), wanted)
+
+
+def test_mask_is_the_same_object_while_nothing_changes(block):
+    x = torch.randn(2, 8, 8, 8)
+    block(x)
+    first = block.attn_mask(8, 8, x)
+    block(torch.randn(5, 8, 8, 8))
+    assert block.attn_mask(8, 8, x) is first
+    assert torch.equal(first, shifted_window_mask(8, 8, 4, 2))
+    assert block.attn_mask(8, 12, x) is not first
+
+
+def test_mask_made_in_inference_mode_serves_training(block):
+    x = torch.randn(2, 8, 8, 8)
+    with torch.inference_mode():
+        block(x)
+    assert not block.attn_mask(8, 8, x).is_inference()
+    block(x).sum().backward()
+    other = fresh(block)
+    other(x).sum().backward()
+    torch.testing.assert_close(
+        block.attn.relative_position_bias_table.grad, other.attn.relative_position_bias_table.grad
+    )
+
+
+def test_mask_survives_copying_and_pickling():
+    model, x = make_model().eval(), images(1, 3, 40, 28)
+    wanted = model(x)
+    assert torch.equal(copy.deepcopy(model)(x), wanted)
+    assert torch.equal(pickle.loads(pickle.dumps(model))(x), wanted)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=False)(x), wanted)
+
+
+# --- the ways PyTorch runs a model ----------------------------------------------------------------
+
+
+def compiler_is_there():
+    return any(shutil.which(name) for name in ("g++", "clang++", "cl"))
+
+
+@pytest.mark.skipif(not compiler_is_there(), reason="torch.compile needs a C++ compiler")
+@torch.no_grad()
+def test_compiled_block():
+    """The default compiler, on what is ours in it: padding, shift, mask and bias."""
+    block = randomise(SwinTransformerBlock(16, 2, 4, 2))
+    x = torch.randn(2, 9, 8, 16)
+    torch._dynamo.reset()
+    compiled = torch.compile(block, fullgraph=True)
+    assert relative_error(compiled(x), block(x)) < 1e-5
+
+
+def test_compiled_model():
+    """One graph with its gradients, and a second size; no code is generated, which takes long."""
+    model = make_model(depths=(2,), num_heads=(2,))
+    torch._dynamo.reset()
+    # dynamic=False: a graph for each size, instead of a slow one with symbols for all sizes
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=False)
+    x = images(2, 3, 40, 28)
+    wanted = torch.autograd.grad(model(x).sum(), list(model.parameters()))
+    got = torch.autograd.grad(compiled(x).sum(), list(model.parameters()))
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        for size in [(40, 28), (33, 57), (40, 28)]:
+            x = images(2, 3, *size)
+            assert relative_error(compiled(x), model(x)) < 1e-5
+
+
+def test_exported_model_takes_other_batches():
+    model = make_model().eval()
+    x = images(2, 3, 40, 28)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(model, (x,), dynamic_shapes=({0: batch},)).module()
+    for B in (2, 1, 5):
+        x = images(B, 3, 40, 28)
+        assert relative_error(exported(x), model(x)) < 1e-6
+    model(images(1, 3, 32, 32))  # and nothing of the tracing stays behind
+
+
+def test_autocast():
+    model, x = make_model().eval(), images(2, 3, 40, 28)
+    wanted = model(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = model(x)
+        with record_attention(model) as records:
+            explicit = model(x)
+    assert out.dtype == torch.bfloat16
+    assert relative_error(out.float(), wanted) < 0.05
+    assert relative_error(explicit.float(), wanted) < 0.05
+    assert len(records) == 4
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(x).float().square().sum()
+    loss.backward()
+    assert all(p.grad.dtype == torch.float32 and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+def test_half_precision(dtype, tolerance):
+    model = make_model().eval()
+    x = images(2, 3, 40, 28)
+    wanted = model(x)
+    out = model.to(dtype)(x.to(dtype))
+    assert out.dtype == dtype
+    assert relative_error(out.float(), wanted) < tolerance
+    with record_attention(model) as records:
+        explicit = model(x.to(dtype))
+    assert records["layers.0.blocks.1"].weights.dtype == dtype
+    assert relative_error(explicit.float(), wanted) < tolerance
+
+
+def test_double_precision():
+    model = make_model().eval()
+    x = images(2, 3, 40, 28)
+    wanted = model(x)
+    assert relative_error(model.double()(x.double()).float(), wanted) < 1e-5
+
+
+def test_memory_layouts_of_the_images():
+    model = make_model().eval()
+    x = images(2, 3, 40, 28)
+    wanted = model(x)
+    wide = torch.zeros(2, 3, 80, 56)
+    wide[:, :, ::2, ::2] = x
+    layouts = {
+        "channels last": x.to(memory_format=torch.channels_last),
+        "transposed": x.transpose(2, 3).contiguous().transpose(2, 3),
+        "strided": wide[:, :, ::2, ::2],
+    }
+    for name, other in layouts.items():
+        assert relative_error(model(other), wanted) < 1e-5, name
+    model.to(memory_format=torch.channels_last)
+    assert relative_error(model(layouts["channels last"]), wanted) < 1e-5
+    same = x[:1].expand(2, -1, -1, -1)
+    assert relative_error(model(same), model(same.contiguous())) < 1e-5
+
+
+def test_feature_maps_that_are_not_contiguous(block):
+    x = torch.randn(2, 8, 9, 8)
+    other = x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert not other.is_contiguous()
+    torch.testing.assert_close(block(other), block(x))
+
+
+def test_an_empty_batch():
+    assert make_model()(torch.randn(0, 3, 40, 28)).shape == (0, 5)

@@ -1,0 +1,156 @@
+"""Attention weights recorded, and laid back on the map."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from oracles import randomise, relative_error, window_attention
+
+from swinlib import SwinTransformer, SwinTransformerBlock, record_attention
+
+# H, W, window, shift: no shift, shift, padding, unlike axes, one window on an axis
+MAPS = [
+    (8, 8, (4, 4), (0, 0)),
+    (8, 12, (4, 4), (2, 2)),
+    (9, 6, (4, 4), (1, 3)),
+    (5, 8, (2, 5), (1, 2)),
+    (3, 11, (7, 4), (3, 2)),
+    (8, 8, (7, 7), (3, 3)),
+]
+
+
+def make_model(**options):
+    options = {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4} | options
+    return randomise(SwinTransformer(num_classes=5, **options)).eval()
+
+
+@pytest.mark.parametrize("H, W, window, shift", MAPS)
+def test_map_of_every_token_against_brute_force(H, W, window, shift):
+    block = randomise(SwinTransformerBlock(8, 2, window, shift)).double()
+    x = torch.randn(2, H, W, 8).double()
+    with record_attention(block) as records:
+        block(x)
+    (record,) = records.values()
+    _, wanted = window_attention(block.norm1(x).detach(), block)  # (B, heads, H, W, H', W')
+    assert record.grid_size == (H, W)
+    assert record.padded_size == tuple(wanted.shape[-2:])
+    for i in range(H):
+        for j in range(W):
+            got = record.map_of(i, j)
+            assert got.shape == (2, 2, H, W)
+            torch.testing.assert_close(got, wanted[:, :, i, j, :H, :W], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("H, W, window, shift", MAPS)
+def test_locate_finds_every_token_at_a_place_of_its_own(H, W, window, shift):
+    block = SwinTransformerBlock(8, 2, window, shift)
+    with record_attention(block) as records:
+        block(torch.randn(1, H, W, 8))
+    (record,) = records.values()
+    found = {record.locate(i, j) for i in range(H) for j in range(W)}
+    assert len(found) == H * W
+    assert all(w < record.weights.shape[1] and n < record.weights.shape[-1] for w, n in found)
+    if record.shift_size == (0, 0):
+        assert record.locate(0, 0) == (0, 0)
+
+
+def test_a_record_of_every_block():
+    model, images = make_model(), torch.randn(3, 3, 37, 50)
+    with record_attention(model) as records:
+        model(images)
+    assert list(records) == [f"layers.{i}.blocks.{j}" for i in range(2) for j in range(2)]
+    assert [r.grid_size for r in records.values()] == [(10, 13), (10, 13), (5, 7), (5, 7)]
+    assert [r.padded_size for r in records.values()] == [(12, 16), (12, 16), (8, 8), (8, 8)]
+    assert [r.shift_size for r in records.values()] == [(0, 0), (2, 2)] * 2
+    for name, record in records.items():
+        block = model.get_submodule(name)
+        assert record.name == name
+        assert record.window_size == block.window_size
+        num_windows = record.padded_size[0] * record.padded_size[1] // 16
+        assert record.weights.shape == (3, num_windows, block.attn.num_heads, 16, 16)
+        assert not record.weights.requires_grad
+        torch.testing.assert_close(record.weights.sum(-1), torch.ones(record.weights.shape[:-1]))
+        assert name in repr(record) and "4x4" in repr(record)
+
+
+def test_shift_is_the_one_really_used():
+    """One window covers the last stage's height, so there the block shifts along the width only."""
+    model = make_model()
+    with record_attention(model) as records:
+        model(torch.randn(1, 3, 30, 64))  # stages of 8x16 and 4x8
+    assert records["layers.0.blocks.1"].shift_size == (2, 2)
+    assert records["layers.1.blocks.1"].shift_size == (0, 2)
+
+
+def test_output_is_unchanged():
+    model, images = make_model(), torch.randn(2, 3, 37, 50)
+    with torch.no_grad():
+        wanted = model(images)
+        with record_attention(model):
+            recorded = model(images)
+        assert relative_error(recorded, wanted) < 1e-5
+        assert torch.equal(model(images), wanted)
+
+
+def gradients(images, recorded, **options):
+    """Of all parameters, when the backward pass comes after the context, as in a training loop."""
+    model = make_model(**options).double()
+    with record_attention(model) if recorded else nullcontext():
+        out = model(images)
+    out.square().sum().backward()
+    return [p.grad for p in model.parameters()]
+
+
+def test_gradients_are_unchanged():
+    images = torch.randn(2, 3, 32, 32).double()
+    wanted = gradients(images, recorded=False)
+    torch.testing.assert_close(gradients(images, recorded=True), wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_are_unchanged_with_checkpointing():
+    images = torch.randn(2, 3, 32, 32).double()
+    wanted = gradients(images, recorded=False)
+    got = gradients(images, recorded=True, use_checkpoint=True)
+    torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_each_pass_overwrites_the_records_of_the_one_before():
+    model = make_model()
+    with record_attention(model) as records:
+        model(torch.randn(1, 3, 64, 64))
+        first = records["layers.0.blocks.0"]
+        model(torch.randn(2, 3, 32, 32))
+    assert first.grid_size == (16, 16)
+    assert records["layers.0.blocks.0"].grid_size == (8, 8)
+    assert records["layers.0.blocks.0"].weights.shape[0] == 2
+
+
+def count_hooks(model):
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()
+    )
+
+
+def test_hooks_are_gone_afterwards():
+    model = make_model()
+    with record_attention(model):
+        assert count_hooks(model) == 3 * 4
+    assert count_hooks(model) == 0
+
+
+def test_hooks_are_gone_after_an_exception():
+    model = make_model()
+    with pytest.raises(ValueError, match="images"), record_attention(model):
+        model(torch.randn(3, 32, 32))
+    assert count_hooks(model) == 0
+    with pytest.raises(KeyboardInterrupt), record_attention(model):
+        raise KeyboardInterrupt
+    assert count_hooks(model) == 0
+    model(torch.randn(1, 3, 32, 32))
+
+
+def test_part_of_a_model_can_be_recorded():
+    model = make_model()
+    with record_attention(model.layers[1]) as records:
+        model(torch.randn(1, 3, 32, 32))
+    assert list(records) == ["blocks.0", "blocks.1"]
