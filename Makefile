@@ -22,7 +22,7 @@ help: ## Show these targets
 	  printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 lab: $(STAMP) ## Install once, then open JupyterLab on the first lesson
-	$(PY) -m jupyterlab notebooks/01_patches.ipynb $(ROOT_FLAG) $(ARGS)
+	$(PY) -m jupyterlab notebooks/01_patches.ipynb --ServerApp.root_dir=. $(ROOT_FLAG) $(ARGS)
 
 # All three parts run even when one fails; the last lines are pytest's own.
 test: export CUDA_VISIBLE_DEVICES :=
@@ -44,7 +44,7 @@ lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff format --check .
 
 format: $(STAMP) ## Repair style and formatting where that is safe
-	$(PY) -m ruff check --fix .
+	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
 # torch's own metadata pins the CUDA packages it wants, and a CPU-only torch wants none of them.
