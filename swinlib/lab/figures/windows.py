@@ -1,0 +1,322 @@
+"""Figures of lesson 03: windows on a picture, their order, their cost, padding and walls."""
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from swinlib.lab.grids import draw_grid
+from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels, tint
+
+# Lines over a photograph: white on black, so that they show on light and on dark.
+WALLS = (("black", 2.4), ("white", 1.1))
+GLOBAL = {"color": ACCENT, "marker": "o", "label": "global (MSA)"}
+WINDOWS = {"color": CALM, "marker": "s", "label": "in windows (W-MSA)"}
+
+
+def draw_photograph(
+    ax: Axes,
+    image: Tensor,
+    patch: int = 4,
+    window: int | None = None,
+    token: tuple[int, int] | None = None,
+    title: str = "",
+) -> None:
+    """A picture whose axes count tokens, with the walls of its windows and one framed token.
+
+    Args:
+        ax: where.
+        image: (3, H, W) from 0 to 1, in pixels.
+        patch: pixels along a token's side.
+        window: tokens along a window's side; None for no walls.
+        token: (row, column) to frame.
+        title: above the picture.
+    """
+    h, w = image.shape[1] // patch, image.shape[2] // patch
+    ax.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy(), extent=(0, w, h, 0))
+    if window is not None:
+        for colour, width in WALLS:
+            ax.hlines(range(window, h, window), 0, w, color=colour, linewidth=width)
+            ax.vlines(range(window, w, window), 0, h, color=colour, linewidth=width)
+    if token is not None:
+        i, j = token
+        for colour, width in (("white", 4.0), (ACCENT, 2.2)):
+            ax.add_patch(
+                Rectangle((j, i), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5)
+            )
+    ax.set(xticks=[], yticks=[], xlim=(0, w), ylim=(h, 0), title=title)
+    ax.spines[:].set_visible(False)
+
+
+def looks_at(
+    image: Tensor, seen: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
+) -> None:
+    """The photograph once for each kind of attention, faded where the framed token does not look.
+
+    Args:
+        image: (3, H, W) from 0 to 1, in pixels.
+        seen: title to (H/patch, W/patch) of bool.
+        token: (row, column) that looks.
+        window: tokens along a window's side; walls are drawn where not everything is seen.
+        patch: pixels along a token's side.
+    """
+    figure, axes = panels(len(seen), width=2.7, height=3.9)
+    for ax, (title, where) in zip(axes, seen.items(), strict=True):
+        kept = torch.where(where, 1.0, 0.3)
+        kept = kept.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+        walls = None if where.all() else window
+        draw_photograph(ax, 1 - kept * (1 - image), patch, walls, token, title)
+    plt.show()
+
+
+def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
+    """A grid of counting numbers, and the windows that it was cut into, in their order.
+
+    Args:
+        numbers: (H, W).
+        window_of: (H, W), the number of the window that a token is in, from 0 to 8.
+        windows: (num_windows, M, M), the numbers again.
+    """
+    n, M = windows.shape[:2]
+    figure = plt.figure(figsize=(9.2, 2.6), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[3.2, 6.0])
+    draw_grid(left.subplots(), numbers, regions=window_of, window_size=M, title="the map")
+    columns = -(-n // 2) if n > 6 else n
+    for number, ax in enumerate(right.subplots(-(-n // columns), columns, squeeze=False).flat):
+        colours = torch.full((M, M), number)
+        draw_grid(ax, windows[number], regions=colours, fontsize=10, title=f"window {number}")
+    plt.show()
+
+
+def memory(strips: dict[str, Tensor], window_of: Tensor, window: int) -> None:
+    """Numbers as they lie in memory, one strip for each arrangement, coloured by their window.
+
+    Args:
+        strips: title to (H*W,) of token numbers.
+        window_of: (H*W,), the window of token 0, 1, 2, ..., from 0 to 8.
+        window: tokens along a window's side; a heavy line after every M*M tokens.
+    """
+    figure, axes = panels(1, len(strips), width=9.2, height=0.95)
+    cuts = range(window**2, window_of.numel(), window**2)
+    for ax, (title, strip) in zip(axes, strips.items(), strict=True):
+        draw_grid(ax, strip[None], regions=window_of[strip][None], column_cuts=cuts, title=title)
+    plt.show()
+
+
+def pulled_apart(windows: Tensor, rows: int, columns: int) -> None:
+    """Windows of a photograph with gaps between them, each under its number in the batch.
+
+    Args:
+        windows: (rows*columns, 3, h, w) from 0 to 1, in pixels.
+        rows, columns: how many windows the picture has along its height and its width.
+    """
+    h, w = windows.shape[-2:]
+    gap = 0.36
+    figure, ax = plt.subplots(figsize=(3.3, 3.3 * rows * (1 + gap) / (columns * (1 + gap / 2))))
+    for number, window in enumerate(windows):
+        y, x = divmod(number, columns)
+        top, left = y * (1 + gap), x * (1 + gap / 2)
+        ax.imshow(window.permute(1, 2, 0).numpy(), extent=(left, left + 1, top + 1, top))
+        ax.text(left, top - 0.03, str(number), fontsize=7, va="bottom", color=INK)
+    ax.set(xlim=(-0.05, left + 1.05), ylim=(top + 1.05, -gap), aspect=h / w)
+    ax.axis("off")
+    ax.set_title(f"{len(windows)} windows, numbered as in the batch", fontsize=9)
+    figure.subplots_adjust(0, 0, 1, 0.95)
+    plt.show()
+
+
+def attention_matrices(matrices: dict[str, Tensor]) -> None:
+    """Attention weights of all tokens, queries down and keys across; what is not computed is pale.
+
+    Args:
+        matrices: title to (N, N) of weights; exactly 0 where no weight was computed.
+    """
+    figure, axes = panels(len(matrices), width=9.4 / len(matrices), height=9.4 / len(matrices))
+    scale = Normalize(0, 0.1)
+    for ax, (title, weights) in zip(axes, matrices.items(), strict=True):
+        N = len(weights)
+        colours = torch.tensor(colormaps["viridis"](scale(weights.numpy()))[..., :3])
+        colours[weights == 0] = torch.tensor(tint(PALE, 1.0), dtype=colours.dtype)
+        ax.imshow(colours, extent=(0, N, N, 0))
+        ax.set(xticks=[0, N], yticks=[0, N], xlabel="key token")
+        ax.set_title(title, fontsize=10)
+        ax.spines[:].set_visible(True)
+    axes[0].set_ylabel("query token")
+    bar = figure.colorbar(
+        plt.cm.ScalarMappable(scale, "viridis"), ax=axes, shrink=0.75, extend="max", pad=0.01
+    )
+    bar.set_label("attention weight")
+    figure.legend(
+        handles=[Patch(facecolor=PALE, edgecolor=INK, label="never computed")],
+        loc="outside lower center",
+    )
+    plt.show()
+
+
+def counted_cost(
+    sides: list[int],
+    cost_global: list[int],
+    cost_windows: list[int],
+    shared: list[int],
+    stages: dict[str, tuple[int, int]],
+) -> None:
+    """Multiply-adds against the size of the map, and stage by stage.
+
+    Args:
+        sides: of square maps, in tokens.
+        cost_global, cost_windows, shared: multiply-adds for each side; `shared` is the part that
+            both have, the four projections.
+        stages: name to (global, in windows), multiply-adds of one attention in this stage.
+    """
+    figure, (ax, bars) = plt.subplots(
+        1, 2, figsize=(9.0, 3.5), layout="constrained", width_ratios=[1.15, 1]
+    )
+    ax.plot(sides, [c / 1e9 for c in cost_global], **GLOBAL)
+    ax.plot(sides, [c / 1e9 for c in cost_windows], **WINDOWS)
+    ax.plot(sides, [c / 1e9 for c in shared], color=INK, ls=":", label="the projections in both")
+    _log_sides(ax, sides, "multiply-adds, billions", "one attention, C = 96, M = 7")
+    ax.legend(loc="upper left")
+
+    place = torch.arange(len(stages))
+    for k, (style, hatch) in enumerate(((GLOBAL, ""), (WINDOWS, "//"))):
+        heights = [pair[k] / 1e9 for pair in stages.values()]
+        bars.bar(
+            place + 0.4 * k,
+            heights,
+            width=0.38,
+            color=style["color"],
+            edgecolor="white",
+            hatch=hatch,
+            label=style["label"],
+        )
+    for x, (whole, windows) in zip(place.tolist(), stages.values(), strict=True):
+        bars.text(x + 0.2, whole / 1e9 + 0.03, f"{whole / windows:.1f} : 1", ha="center")
+    bars.set_ylim(0, 1.1 * max(whole for whole, _ in stages.values()) / 1e9)
+    bars.set_xticks(place + 0.2, list(stages))
+    bars.tick_params(axis="x", length=0)
+    bars.set(ylabel="multiply-adds, billions", title="in the four stages of Swin-T, 224 x 224")
+    bars.legend()
+    plt.show()
+
+
+def timed_cost(
+    sides: list[int],
+    seconds_global: list[float],
+    seconds_windows: list[float],
+    counted_ratio: list[float],
+) -> None:
+    """What the clock says against the size of the map, and how it compares with the count.
+
+    Args:
+        sides: of square maps, in tokens.
+        seconds_global, seconds_windows: for each side.
+        counted_ratio: multiply-adds of global attention over those in windows, for each side.
+    """
+    figure, (ax, ratio) = plt.subplots(1, 2, figsize=(9.0, 3.2), layout="constrained")
+    ax.plot(sides, [1e3 * s for s in seconds_global], **GLOBAL)
+    ax.plot(sides, [1e3 * s for s in seconds_windows], **WINDOWS)
+    _log_sides(ax, sides, "milliseconds", "measured on one thread, C = 96, M = 7")
+    ax.legend(loc="upper left")
+
+    measured = [a / b for a, b in zip(seconds_global, seconds_windows, strict=True)]
+    ratio.plot(sides, counted_ratio, color=INK, ls=":", label="counted")
+    ratio.plot(sides, measured, color=REGION_COLOURS[2], marker="D", label="measured")
+    ratio.set(xlabel="side of the map, in tokens", ylabel="times dearer", xticks=sides, ylim=0)
+    ratio.set_title("global over windows")
+    ratio.grid(axis="y", color="#dddddd", linewidth=0.8)
+    ratio.legend(loc="upper left")
+    plt.show()
+
+
+def _log_sides(ax: Axes, sides: list[int], ylabel: str, title: str) -> None:
+    """Logarithmic axes whose ticks below are the sides themselves."""
+    ax.set(xscale="log", yscale="log", xlabel="side of the map, in tokens", ylabel=ylabel)
+    ax.set_title(title)
+    ax.set_xticks(sides, [str(side) for side in sides])
+    ax.set_xticks([], minor=True)
+    ax.grid(axis="y", color="#dddddd", linewidth=0.8)
+
+
+def padding(
+    image: Tensor, size: tuple[int, int], real: Tensor, window: int, patch: int = 4
+) -> None:
+    """A padded photograph under its windows, and how many real tokens each window holds.
+
+    Args:
+        image: (3, H, W) from 0 to 1, in pixels, padded.
+        size: (h, w), the map before padding, in tokens; what lies beyond is hatched.
+        real: (H/(patch*window), W/(patch*window)), real tokens in each window.
+        window: in tokens.
+        patch: pixels along a token's side.
+    """
+    figure, axes = panels(2, width=3.3)
+    H, W = image.shape[1] // patch, image.shape[2] // patch
+    h, w = size
+    for place, width, height in (((w, 0), W - w, H), ((0, h), w, H - h)):
+        axes[0].add_patch(
+            Rectangle(place, width, height, facecolor="none", edgecolor="white", hatch="////", lw=0)
+        )
+    draw_photograph(axes[0], F.avg_pool2d(image, patch), 1, window)  # a token's mean colour
+    axes[0].set_title(f"{H} x {W} tokens, padding hatched", fontsize=10)
+    draw_grid(axes[1], real, shades=real.float().sqrt(), cmap="cividis", vmin=0, vmax=window)
+    axes[1].set_title(f"real tokens in each window, of {window**2}", fontsize=10)
+    plt.show()
+
+
+def share_to_padding(share: Tensor) -> None:
+    """How much of their attention the real tokens of each window give to padding.
+
+    Args:
+        share: (rows, columns) of windows; mean over their real tokens, from 0 to 1.
+    """
+    figure, axes = panels(1, width=3.8)
+    percent = [[f"{100 * value:.0f}%" if value else "" for value in row] for row in share.tolist()]
+    draw_grid(axes[0], percent, shades=share, cmap="cividis", vmin=0, vmax=1, fontsize=9)
+    axes[0].set_title("share of attention that goes to padding", fontsize=10)
+    plt.show()
+
+
+def looks_for(
+    image: Tensor, weights: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
+) -> None:
+    """A photograph with one framed token, and where its attention goes, by kind of attention.
+
+    Args:
+        image: (3, H, W) from 0 to 1, in pixels.
+        weights: title to (H/patch, W/patch) of attention weights; exactly 0 means cannot look.
+        token: (row, column) that looks.
+        window: tokens along a window's side.
+        patch: pixels along a token's side.
+    """
+    figure, axes = panels(1 + len(weights), width=2.6, height=3.8)
+    draw_photograph(axes[0], image, patch, window, token, "one token and the walls")
+    scale = PowerNorm(0.5, 0, 1)
+    for ax, (title, map_) in zip(axes[1:], weights.items(), strict=True):
+        colours = torch.tensor(colormaps["viridis"](scale((map_ / map_.max()).numpy()))[..., :3])
+        colours[map_ == 0] = torch.tensor(tint(PALE, 1.0), dtype=colours.dtype)
+        draw_photograph(ax, colours.permute(2, 0, 1), 1, window, token, title)
+    bar = figure.colorbar(plt.cm.ScalarMappable(scale, "viridis"), ax=axes, shrink=0.7, pad=0.01)
+    bar.set_label("attention weight, largest = 1")
+    figure.legend(
+        handles=[Patch(facecolor=PALE, edgecolor=INK, label="behind a wall: cannot look")],
+        loc="outside lower center",
+    )
+    plt.show()
+
+
+def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) -> None:
+    """Photographs side by side under the walls of their windows.
+
+    Args:
+        images: title to (3, H, W) from 0 to 1, in pixels.
+        window: tokens along a window's side.
+        patch: pixels along a token's side.
+    """
+    figure, axes = panels(len(images), width=2.7, height=3.9)
+    for ax, (title, image) in zip(axes, images.items(), strict=True):
+        draw_photograph(ax, image, patch, window, title=title)
+    plt.show()
