@@ -1,0 +1,139 @@
+"""Figures of lesson 08: pictures, the schedule, curves, the confusion matrix, attention maps."""
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+from swinlib.lab.pictures import show_image
+from swinlib.lab.style import ACCENT, CALM, INK, panels
+
+
+def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
+    """Small pictures in rows, each under its title.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+        titles: N of them.
+        columns: pictures in a row.
+        width: of one picture, in inches.
+    """
+    rows = -(-len(images) // columns)
+    lines = max(title.count("\n") + 1 for title in titles)
+    height = width + 0.17 * lines + 0.05
+    figure, axes = panels(columns, rows, width=width, height=height)
+    for ax in axes:
+        ax.axis("off")
+    for ax, image, title in zip(axes, images, titles, strict=False):
+        show_image(ax, image.cpu().float() / 255)
+        ax.set_title(title, fontsize=7.5, loc="center", pad=2)
+    plt.show()
+
+
+def schedule(rates: list[float], per_epoch: int, warmup_epochs: float) -> None:
+    """The learning rate at every step.
+
+    Args:
+        rates: one for each step.
+        per_epoch: steps in an epoch.
+        warmup_epochs: where the warm-up ends.
+    """
+    figure, ax = plt.subplots(figsize=(7, 2.3), layout="constrained")
+    epochs = [step / per_epoch for step in range(len(rates))]
+    ax.plot(epochs, rates, color=CALM)
+    ax.axvline(warmup_epochs, color=INK, linewidth=1, linestyle=":")
+    ax.text(warmup_epochs, max(rates) * 0.06, "  the warm-up ends", fontsize=9)
+    ax.set(xlabel="epoch", ylabel="learning rate", ylim=0, title="warm-up, then half a cosine")
+    plt.show()
+
+
+def curves(runs: dict[str, list[dict]]) -> None:
+    """Loss and accuracy of every epoch, training and validation.
+
+    Args:
+        runs: title to history, as `train` returns it; one row of panels for each.
+    """
+    figure, axes = panels(2, len(runs), width=4.4, height=2.7)
+    for row, (title, history) in enumerate(runs.items()):
+        epochs = [entry["epoch"] for entry in history]
+        for ax, kind in zip(axes[2 * row : 2 * row + 2], ("loss", "accuracy"), strict=True):
+            for split, colour, look, name in (
+                ("train", CALM, "o-", "training, augmented"),
+                ("val", ACCENT, "s--", "validation"),
+            ):
+                values = [entry[f"{split}_{kind}"] for entry in history]
+                ax.plot(epochs, values, look, color=colour, label=name, markersize=4)
+            ax.set(xlabel="epoch", ylabel=kind, title=title if kind == "loss" else "")
+            ax.set_ylim(0, 1 if kind == "accuracy" else None)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+        axes[2 * row].legend(fontsize=8)
+    plt.show()
+
+
+def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
+    """The confusion matrix, each row as shares of that class.
+
+    Args:
+        matrix: (classes, classes) of counts; row: what it is, column: what it was taken for.
+        names: of the classes.
+        title: above it.
+    """
+    shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
+    figure, ax = plt.subplots(figsize=(6.2, 5.4), layout="constrained")
+    ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    for i in range(len(names)):
+        for j in range(len(names)):
+            share = shares[i, j].item()
+            if share >= 0.005:
+                colour = "white" if share < 0.55 else INK
+                ax.text(j, i, f"{100 * share:.0f}", ha="center", va="center", color=colour, size=8)
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set(xlabel="taken for", ylabel="is", title=title or "of each class, per cent taken for …")
+    ax.tick_params(length=0)
+    plt.show()
+
+
+def attention_maps(image: Tensor, query: tuple[int, int], maps: dict[str, Tensor]) -> None:
+    """A picture, and where one of its places looks in each block.
+
+    Args:
+        image: (3, H, W) uint8.
+        query: (row, column) of the place, in pixels; marked in every panel.
+        maps: title to (h, w), the attention weights of that place, mean over heads.
+    """
+    H, W = image.shape[-2:]
+    figure, axes = panels(len(maps) + 1, width=min(1.9, 9.5 / (len(maps) + 1)))
+    picture = image.cpu().float() / 255
+    show_image(axes[0], picture, "the picture")
+    for ax, (title, weights) in zip(axes[1:], maps.items(), strict=True):
+        show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
+        ax.imshow(
+            weights / weights.max().clamp(min=1e-9),
+            cmap="viridis",
+            extent=(-0.5, W - 0.5, H - 0.5, -0.5),
+            alpha=0.75,
+            vmin=0,
+            vmax=1,
+        )
+        ax.set_title(title, fontsize=8.5)
+    for ax in axes:
+        ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
+    plt.show()
+
+
+def accuracy_bars(shares: dict[str, float], title: str) -> None:
+    """Accuracies side by side, with their numbers.
+
+    Args:
+        shares: label to accuracy from 0 to 1.
+        title: above them.
+    """
+    figure, ax = plt.subplots(figsize=(7, 0.5 + 0.42 * len(shares)), layout="constrained")
+    places = torch.arange(len(shares)).flip(0).tolist()
+    ax.barh(places, list(shares.values()), color=CALM, height=0.62)
+    for place, share in zip(places, shares.values(), strict=True):
+        ax.text(share + 0.01, place, f"{share:.1%}", va="center", fontsize=9)
+    ax.set_yticks(places, list(shares))
+    ax.set(xlim=(0, 1.08), xlabel="accuracy", title=title)
+    plt.show()
