@@ -1,7 +1,8 @@
 """Every block's attention weights, and the way back from windows to the picture."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -128,8 +129,13 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
             block.attn.register_forward_pre_hook(ask_for_weights, with_kwargs=True),
             block.attn.register_forward_hook(keep_weights),
         ]
+    # A compiled model would run past hooks that came later. Where there is no compiler loaded, no
+    # model is compiled, and asking for it would load it, which takes seconds.
+    loaded = "torch._dynamo" in sys.modules
+    eagerly = torch.compiler.set_stance("force_eager") if loaded else nullcontext()
     try:
-        yield records
+        with eagerly:
+            yield records
     finally:
         for handle in handles:
             handle.remove()

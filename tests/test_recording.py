@@ -149,6 +149,18 @@ def test_hooks_are_gone_after_an_exception():
     model(torch.randn(1, 3, 32, 32))
 
 
+def test_a_compiled_model_is_recorded_too():
+    model, x = make_model(), torch.randn(1, 3, 32, 32)
+    model.compile(backend="eager", dynamic=False)  # traced as for any backend, without a C compiler
+    with torch.no_grad():
+        before = model(x)
+        with record_attention(model) as records:
+            inside = model(x)
+        after = model(x)
+    assert len(records) == 4 and all(r.weights.numel() for r in records.values())
+    assert relative_error(inside, before) < 1e-5 and torch.equal(after, before)
+
+
 def test_part_of_a_model_can_be_recorded():
     model = make_model()
     with record_attention(model.layers[1]) as records:
