@@ -105,7 +105,8 @@ def attention_maps(image: Tensor, query: tuple[int, int], maps: dict[str, Tensor
     H, W = image.shape[-2:]
     figure, axes = panels(len(maps) + 1, width=min(1.9, 9.5 / (len(maps) + 1)))
     picture = image.cpu().float() / 255
-    show_image(axes[0], picture, "the picture")
+    show_image(axes[0], picture)
+    axes[0].set_title("the picture", fontsize=8.5)
     for ax, (title, weights) in zip(axes[1:], maps.items(), strict=True):
         show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
         ax.imshow(
