@@ -15,7 +15,7 @@ QUIET = $(if $(CI),--quiet --quiet)
 ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test refresh check lint format lock clean
+.PHONY: help lab test picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -38,6 +38,12 @@ refresh: $(STAMP) ## Run the notebooks in place and store clean outputs (NB="03 
 
 check: $(STAMP) ## Check the form of the stored notebooks without running them
 	$(PY) tools/nbtool.py check $(NB)
+
+# The still of lesson 04's explorer, by the same code that draws it live.
+EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)
+picture: $(STAMP) ## Draw the README's picture again
+	$(PY) -c "from swinlib.lab.widgets import ShiftMaskExplorer; \
+	  $(EXPLORER).save('data/shift_mask_explorer.png')"
 
 lint: $(STAMP) ## Check style and formatting
 	$(PY) -m ruff check .
