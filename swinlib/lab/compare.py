@@ -27,19 +27,11 @@ def compare(
     allowed = 0.0 if exact else tolerance * reference.double().abs().max()
     # Not-a-number compares as false, so it is never "within": written to fail on it.
     if not same and not bool((difference <= allowed).all()):
-        place = divmod_all(int(difference.nan_to_num(float("inf")).argmax()), ours.shape)
+        difference = difference.nan_to_num(float("inf"))
+        place = tuple(int(i) for i in torch.unravel_index(difference.argmax(), ours.shape))
         raise AssertionError(
-            f"{name}: largest difference {difference.nan_to_num(float('inf')).max():.3g} at "
-            f"{place}, where ours is {ours[place]:.6g} and the reference {reference[place]:.6g}"
+            f"{name}: largest difference {difference[place]:.3g} at {place}, where ours is "
+            f"{ours[place]:.6g} and the reference {reference[place]:.6g}"
         )
     degree = "equal to the last bit" if exact else f"equal within {tolerance:g} of the largest"
     print(f"{name}: {degree}, shape {tuple(ours.shape)}")
-
-
-def divmod_all(number: int, shape: torch.Size) -> tuple[int, ...]:
-    """A flat position as one index per dimension."""
-    place = []
-    for size in reversed(shape):
-        number, index = divmod(number, size)
-        place.append(index)
-    return tuple(reversed(place))

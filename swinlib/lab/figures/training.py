@@ -1,7 +1,6 @@
 """Figures of lesson 08: pictures, the schedule, curves, the confusion matrix, attention maps."""
 
 import matplotlib.pyplot as plt
-import torch
 from torch import Tensor
 
 from swinlib.lab.pictures import show_image
@@ -120,21 +119,4 @@ def attention_maps(image: Tensor, query: tuple[int, int], maps: dict[str, Tensor
         ax.set_title(title, fontsize=8.5)
     for ax in axes:
         ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
-    plt.show()
-
-
-def accuracy_bars(shares: dict[str, float], title: str) -> None:
-    """Accuracies side by side, with their numbers.
-
-    Args:
-        shares: label to accuracy from 0 to 1.
-        title: above them.
-    """
-    figure, ax = plt.subplots(figsize=(7, 0.5 + 0.42 * len(shares)), layout="constrained")
-    places = torch.arange(len(shares)).flip(0).tolist()
-    ax.barh(places, list(shares.values()), color=CALM, height=0.62)
-    for place, share in zip(places, shares.values(), strict=True):
-        ax.text(share + 0.01, place, f"{share:.1%}", va="center", fontsize=9)
-    ax.set_yticks(places, list(shares))
-    ax.set(xlim=(0, 1.08), xlabel="accuracy", title=title)
     plt.show()
