@@ -24,13 +24,14 @@ help: ## Show these targets
 lab: $(STAMP) ## Install once, then open JupyterLab on the first lesson
 	$(PY) -m jupyterlab notebooks/01_patches.ipynb --ServerApp.root_dir=. $(ROOT_FLAG) $(ARGS)
 
-# All three parts run even when one fails; the last lines are pytest's own.
+# All parts run even when one fails; the last lines are pytest's own.
 test: export CUDA_VISIBLE_DEVICES :=
-test: $(STAMP) ## Lint, then test swinlib, then run every notebook and compare its outputs
+test: $(STAMP) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
 	@failed=; \
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . || failed="$$failed lint"; \
 	$(PY) -m pytest tests || failed="$$failed tests"; \
 	$(PY) -m pytest --nbval notebooks -n 2 --dist loadscope || failed="$$failed notebooks"; \
+	$(PY) -m pytest --nbval notebooks --solved -n 2 --dist loadscope || failed="$$failed solved"; \
 	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed" >&2; exit 1; fi
 
 refresh: $(STAMP) ## Run the notebooks in place and store clean outputs (NB="03 04" for some)

@@ -6,18 +6,36 @@ import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
 from nbcompare import problems
+from nbsolve import TAG, solve
 from nbtool import CELL_TIMEOUT, ENVIRONMENT
+from swinlib.lab.exercises import STRICT
 
 NBVAL_DEFAULT_TIMEOUT = 2000  # seconds: half an hour of silence before a hanging cell is reported
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--solved",
+        action="store_true",
+        help="run the notebooks with every exercise answered by its solution",
+    )
 
 
 def pytest_configure(config):
     """The kernels inherit this process's environment, so it is set before the first one starts."""
     if config.option.nbval:
         os.environ.update(ENVIRONMENT)
+        os.environ[STRICT] = "strict" if config.option.solved else ""
         config.option.nbval_current_env = True
         if config.option.nbval_cell_timeout == NBVAL_DEFAULT_TIMEOUT:
             config.option.nbval_cell_timeout = CELL_TIMEOUT
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if config.option.solved and isinstance(item, IPyNbCell):
+            if TAG in item.cell.metadata.get("tags", []):
+                solve(item.cell)
 
 
 @pytest.hookimpl(wrapper=True)

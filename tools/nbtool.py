@@ -23,6 +23,7 @@ NOWHERE = "http://127.0.0.1:9"
 ENVIRONMENT = {
     "SWINLIB_PRESET": "smoke",
     "SWINLIB_DATASET": "shapes",
+    "SWINLIB_EXERCISES": "",  # exercises are stored unanswered, which is no error
     "CUDA_VISIBLE_DEVICES": "",
     # One thread: sums come out in the same order, and two notebooks can run side by side.
     "OMP_NUM_THREADS": "1",

@@ -127,6 +127,30 @@ def changed_tokens(changed: Tensor, window: int, shift: int) -> None:
     plt.show()
 
 
+def damage(maps: dict[str, Tensor], window: int) -> None:
+    """Which tokens answer differently, one panel for each mistake.
+
+    Args:
+        maps: title to (H, W) of bool.
+        window: in tokens, for the lines.
+    """
+    H, W = next(iter(maps.values())).shape
+    figure, axes = panels(len(maps), width=2.2, height=2.2 * H / W + 0.6)
+    for ax, (title, changed) in zip(axes, maps.items(), strict=True):
+        draw_grid(
+            ax,
+            [["≠" if value else "" for value in row] for row in changed],
+            shades=changed.float(),
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+            window_size=window,
+            fontsize=9,
+        )
+        ax.set_title(f"{title}\n{int(changed.sum())} of {changed.numel()} tokens", fontsize=9)
+    plt.show()
+
+
 def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, columns: int) -> None:
     """What a token can see, one panel for each model.
 

@@ -1,0 +1,75 @@
+"""Exercises that are checked the moment their cell runs, and say what is wrong.
+
+checking.py   `@exercise`: runs an answer on hard inputs and finds words for what it got wrong
+patches.py …  one module a lesson: what is asked, a solution, hints, and mistakes worth a sentence
+"""
+
+import os
+from functools import cache
+from importlib import import_module
+
+from swinlib.lab.exercises.checking import Exercise, Verdict, check, with_help
+
+LESSONS = {
+    "01": "patches",
+    "02": "attention",
+    "03": "windows",
+    "04": "shift",
+    "05": "position",
+    "06": "merging",
+    "07": "model",
+    "08": "training",
+}
+STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
+
+
+def exercise(function):
+    """Check an answer and print the verdict; for a decorator over the function to be written.
+
+    The name is then bound to the learner's function when it is right, else to the reference, so
+    that a notebook always runs to its end. Either way it has two helpers: ``name.hint()`` tells a
+    little more at every call, and ``name.solution()`` shows a solution.
+
+    Raises:
+        NameError: no exercise has this name.
+        AssertionError: not right, while the environment variable SWINLIB_EXERCISES is "strict".
+    """
+    asked = find(function.__name__)
+    verdict = check(asked, function)
+    if os.environ.get(STRICT) == "strict" and not verdict.right:
+        raise AssertionError(str(verdict))
+    print(verdict)
+    return with_help(function if verdict.right else asked.solution, asked)
+
+
+def find(name: str) -> Exercise:
+    """The exercise whose function has this name."""
+    if name not in all_exercises():
+        raise NameError(
+            f"no exercise is called {name!r}: keep the name of the function as it was. "
+            f"There are {', '.join(sorted(all_exercises()))}"
+        )
+    return all_exercises()[name]
+
+
+@cache
+def all_exercises() -> dict[str, Exercise]:
+    """Every exercise of the course by name, in the order of the lessons."""
+    return {asked.name: asked for lesson in LESSONS for asked in of_lesson(lesson)}
+
+
+def of_lesson(lesson: str) -> tuple[Exercise, ...]:
+    """The exercises of a lesson, in order; `lesson` is "01" to "08"."""
+    return import_module(f"{__name__}.{LESSONS[lesson]}").EXERCISES
+
+
+__all__ = [
+    "STRICT",
+    "Exercise",
+    "Verdict",
+    "check",
+    "all_exercises",
+    "exercise",
+    "find",
+    "of_lesson",
+]

@@ -1,0 +1,332 @@
+"""Answers to the exercises of lesson 04."""
+
+import torch
+
+# --- roll_by_slicing ----------------------------------------------------------------------------
+
+
+def roll_down(x, shift_size):
+    sh, sw = shift_size
+    x = torch.cat([x[:, -sh:], x[:, :-sh]], dim=1) if sh else x
+    return torch.cat([x[:, :, -sw:], x[:, :, :-sw]], dim=2) if sw else x
+
+
+def roll_batch(x, shift_size):
+    sh, sw = shift_size
+    x = torch.cat([x[sh:], x[:sh]])
+    return torch.cat([x[:, sw:], x[:, :sw]], dim=1)
+
+
+def roll_swapped(x, shift_size):
+    sw, sh = shift_size
+    x = torch.cat([x[:, sh:], x[:, :sh]], dim=1)
+    return torch.cat([x[:, :, sw:], x[:, :, :sw]], dim=2)
+
+
+def roll_flat(x, shift_size):
+    B, H, W, C = x.shape
+    sh, sw = shift_size
+    flat = x.reshape(B, H * W, C)
+    steps = sh * W + sw
+    return torch.cat([flat[:, steps:], flat[:, :steps]], dim=1).reshape(B, H, W, C)
+
+
+def roll_padded(x, shift_size):
+    sh, sw = shift_size
+    return torch.nn.functional.pad(x[:, sh:, sw:], (0, 0, 0, sw, 0, sh))
+
+
+def roll_only_rows(x, shift_size):
+    sh, _ = shift_size
+    return torch.cat([x[:, sh:], x[:, :sh]], dim=1)
+
+
+def roll_only_columns(x, shift_size):
+    _, sw = shift_size
+    return torch.cat([x[:, :, sw:], x[:, :, :sw]], dim=2)
+
+
+def roll_overwrites(x, shift_size):
+    sh, sw = shift_size
+    x[:] = torch.roll(x, (-sh, -sw), (1, 2))
+    return x
+
+
+def roll_not_zero(x, shift_size):
+    sh, sw = shift_size
+    out = torch.empty_like(x)
+    out[:, :-sh, :-sw] = x[:, sh:, sw:]
+    out[:, -sh:, :-sw] = x[:, :sh, sw:]
+    out[:, :-sh, -sw:] = x[:, sh:, :sw]
+    out[:, -sh:, -sw:] = x[:, :sh, :sw]
+    return out
+
+
+def roll_channels_first(x, shift_size):
+    return torch.roll(x, (-shift_size[0], -shift_size[1]), (1, 2)).permute(0, 3, 1, 2)
+
+
+def roll_by_view(x, shift_size):
+    B, H, W, C = x.shape
+    sh, sw = shift_size
+    rows = (torch.arange(H) + sh) % H
+    columns = (torch.arange(W) + sw) % W
+    return x.view(B, H * W, C)[:, (rows[:, None] * W + columns).view(-1)].view(B, H, W, C)
+
+
+def roll_in_float32(x, shift_size):
+    return torch.roll(x, (-shift_size[0], -shift_size[1]), (1, 2)).float()
+
+
+def roll_by_index(x, shift_size):
+    rows = (torch.arange(x.shape[1]) + shift_size[0]) % x.shape[1]
+    columns = (torch.arange(x.shape[2]) + shift_size[1]) % x.shape[2]
+    return x[:, rows][:, :, columns]
+
+
+def roll_by_loop(x, shift_size):
+    _, H, W, _ = x.shape
+    out = torch.empty_like(x)
+    for i in range(H):
+        for j in range(W):
+            out[:, i, j] = x[:, (i + shift_size[0]) % H, (j + shift_size[1]) % W]
+    return out
+
+
+def roll_four_parts(x, shift_size):
+    sh, sw = shift_size
+    top = torch.cat([x[:, sh:, sw:], x[:, sh:, :sw]], dim=2)
+    bottom = torch.cat([x[:, :sh, sw:], x[:, :sh, :sw]], dim=2)
+    return torch.cat([top, bottom], dim=1)
+
+
+# --- label_regions ------------------------------------------------------------------------------
+
+
+def official(H, W, window_size, shift_size):
+    """The official loop, for pairs and shifts of 0."""
+    labels = torch.zeros(H, W)
+    slices = []
+    for window, shift in zip(window_size, shift_size, strict=True):
+        parts = [slice(0, -window), slice(-window, -shift), slice(-shift, None)]
+        slices.append(parts if shift else [slice(None)])
+    count = 0
+    for rows in slices[0]:
+        for columns in slices[1]:
+            labels[rows, columns] = count
+            count += 1
+    return labels
+
+
+def labels_two_parts(H, W, window_size, shift_size):
+    rows = torch.arange(H) >= H - shift_size[0]
+    columns = torch.arange(W) >= W - shift_size[1]
+    return rows[:, None] * 2 + columns[None, :]
+
+
+def labels_by_position(H, W, window_size, shift_size):
+    """Which uneven window a token is in, found where it came from."""
+    ids = []
+    for length, window, shift in zip((H, W), window_size, shift_size, strict=True):
+        place = (torch.arange(length) + shift) % length
+        ids.append((place - shift) // window if shift else torch.zeros(length).long())
+    return (ids[0][:, None] + 1) * 1000 + ids[1]
+
+
+def labels_unrolled(H, W, window_size, shift_size):
+    labels = official(H, W, window_size, shift_size)
+    return torch.roll(labels, shift_size, (0, 1))
+
+
+def labels_top_left(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W)
+    labels[: shift_size[0]] += 1
+    labels[:, : shift_size[1]] += 2
+    return labels
+
+
+def labels_added(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W)
+    labels[H - shift_size[0] :] += 1
+    labels[:, W - shift_size[1] :] += 1
+    return labels
+
+
+def labels_shift_swapped(H, W, window_size, shift_size):
+    return labels_two_parts(H, W, window_size, (shift_size[1], shift_size[0]))
+
+
+def labels_window_swapped(H, W, window_size, shift_size):
+    return official(H, W, (window_size[1], window_size[0]), shift_size)
+
+
+def labels_turned(H, W, window_size, shift_size):
+    return labels_two_parts(H, W, window_size, shift_size).t()
+
+
+def labels_m_minus_s(H, W, window_size, shift_size):
+    rest = [w - s if s else 0 for w, s in zip(window_size, shift_size, strict=True)]
+    return labels_two_parts(H, W, window_size, rest)
+
+
+def labels_rows(H, W, window_size, shift_size):
+    rows = torch.arange(H) >= H - shift_size[0]
+    return rows[:, None].long().repeat(1, W)
+
+
+def labels_columns(H, W, window_size, shift_size):
+    columns = torch.arange(W) >= W - shift_size[1]
+    return columns[None, :].long().repeat(H, 1)
+
+
+def labels_windows(H, W, window_size, shift_size):
+    rows = torch.arange(H).div(window_size[0], rounding_mode="floor")
+    columns = torch.arange(W).div(window_size[1], rounding_mode="floor")
+    return rows[:, None] * 100 + columns
+
+
+def labels_square_only(H, W, window_size, shift_size):
+    axis = torch.arange(H) >= H - shift_size[0]
+    return axis[:, None] * 2 + axis[None, :]
+
+
+def labels_flat(H, W, window_size, shift_size):
+    return labels_two_parts(H, W, window_size, shift_size).flatten()
+
+
+def labels_loop(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W, dtype=torch.int32)
+    for i in range(H):
+        for j in range(W):
+            labels[i, j] = 7 * (i + shift_size[0] >= H) - 3 * (j + shift_size[1] >= W)
+    return labels
+
+
+# --- mask_by_motion -----------------------------------------------------------------------------
+
+
+def cut(x, window_size):
+    """(H, W) to (num_windows, N), written with unfold."""
+    x = x.unfold(0, window_size[0], window_size[0]).unfold(1, window_size[1], window_size[1])
+    return x.reshape(-1, window_size[0] * window_size[1])
+
+
+def round_about(length, shift):
+    return torch.arange(length) + shift >= length
+
+
+def mask_from_labels(H, W, window_size, shift_size):
+    labels = round_about(H, shift_size[0])[:, None] * 2 + round_about(W, shift_size[1]) * 1
+    labels = cut(labels, window_size)
+    return labels.unsqueeze(1) - labels.unsqueeze(2) != 0
+
+
+def mask_two_axes(H, W, window_size, shift_size):
+    rows = cut(round_about(H, shift_size[0])[:, None].expand(H, W), window_size)
+    columns = cut(round_about(W, shift_size[1])[None].expand(H, W), window_size)
+    return (rows[:, :, None] ^ rows[:, None]) | (columns[:, :, None] ^ columns[:, None])
+
+
+def mask_inverted(*args):
+    return mask_from_labels(*args) == 0
+
+
+def mask_minus_100(*args):
+    return mask_from_labels(*args) * -100.0
+
+
+def mask_other_way(H, W, window_size, shift_size):
+    rows, columns = torch.arange(H) < shift_size[0], torch.arange(W) < shift_size[1]
+    labels = cut(rows[:, None] * 2 + columns * 1, window_size)
+    return labels[:, None] != labels[:, :, None]
+
+
+def mask_rows(H, W, window_size, shift_size):
+    return mask_from_labels(H, W, window_size, (shift_size[0], 0))
+
+
+def mask_columns(H, W, window_size, shift_size):
+    return mask_from_labels(H, W, window_size, (0, shift_size[1]))
+
+
+def mask_and(*args):
+    H, W, window_size, shift_size = args
+    return mask_rows(*args) & mask_columns(*args)
+
+
+def mask_shift_swapped(H, W, window_size, shift_size):
+    return mask_from_labels(H, W, window_size, shift_size[::-1])
+
+
+def mask_global(H, W, window_size, shift_size):
+    labels = round_about(H, shift_size[0])[:, None] * 2 + round_about(W, shift_size[1]) * 1
+    return labels.flatten()[:, None] != labels.flatten()
+
+
+def mask_distance(H, W, window_size, shift_size):
+    rows = (torch.arange(H) + shift_size[0]) % H
+    columns = (torch.arange(W) + shift_size[1]) % W
+    rows = cut(rows[:, None].expand(H, W), window_size)
+    columns = cut(columns[None].expand(H, W), window_size)
+    far = (rows[:, None] - rows[:, :, None]).abs() >= window_size[0]
+    return far | ((columns[:, None] - columns[:, :, None]).abs() >= window_size[1])
+
+
+def mask_strips(H, W, window_size, shift_size):
+    labels = round_about(H, shift_size[0])[:, None] * 2 + round_about(W, shift_size[1]) * 1
+    labels = labels.reshape(-1, window_size[0] * window_size[1])
+    return labels[:, None] != labels[:, :, None]
+
+
+def mask_with_heads(*args):
+    return mask_from_labels(*args).unsqueeze(1)
+
+
+WRONG = {
+    "roll_by_slicing": [
+        (roll_down, "down and to the right"),
+        (roll_batch, "rolls the batch and the rows"),
+        (roll_swapped, "shift of the rows for the columns"),
+        (roll_flat, "one long row"),
+        (roll_padded, "is lost"),
+        (roll_only_rows, "the columns have not moved"),
+        (roll_only_columns, "the rows have not moved"),
+        (roll_overwrites, "writes into its input `x`"),
+        (roll_not_zero, "with a shift of 0 along one axis"),
+        (roll_channels_first, "axes are in another order"),
+        (roll_by_view, "with a tensor that does not lie in memory in order: it stops with Runtime"),
+        (roll_in_float32, "of type torch.float32, wanted torch.float16"),
+    ],
+    "label_regions": [
+        (labels_unrolled, "*before* the roll"),
+        (labels_top_left, "at the top and on the left"),
+        (labels_added, "adds the row label and the column label"),
+        (labels_shift_swapped, "shift of the rows for the columns"),
+        (labels_window_swapped, "window's height for its width"),
+        (labels_turned, "rows and columns are exchanged"),
+        (labels_m_minus_s, "M - s wide"),
+        (labels_rows, "only the rows are labelled"),
+        (labels_columns, "only the columns are labelled"),
+        (labels_windows, "a single label"),
+        (labels_square_only, "with a map that is not square: the shape is (4, 4), wanted (4, 12)"),
+        (labels_flat, "the shape is (16,), wanted (4, 4)"),
+    ],
+    "mask_by_motion": [
+        (mask_inverted, "wrong way round"),
+        (mask_minus_100, "gives -100 and 0"),
+        (mask_other_way, "rolls the wrong way"),
+        (mask_rows, "only rows that came round"),
+        (mask_columns, "only columns that came round"),
+        (mask_and, "One is enough"),
+        (mask_shift_swapped, "shift of the rows for the columns"),
+        (mask_global, "compares all tokens of the map"),
+        (mask_distance, "how far apart"),
+        (mask_strips, "Mh*Mw tokens of a row"),
+        (mask_with_heads, "numbers are right and in order, but the shape is (4, 1, 4, 4)"),
+    ],
+}
+RIGHT = {
+    "roll_by_slicing": [roll_by_index, roll_by_loop, roll_four_parts],
+    "label_regions": [official, labels_two_parts, labels_by_position, labels_loop],
+    "mask_by_motion": [mask_from_labels, mask_two_axes],
+}

@@ -1,0 +1,59 @@
+"""The museum's exhibits: each is wrong, and a property of its room notices it."""
+
+import importlib
+
+import pytest
+
+from swinlib.lab.exercises import LESSONS
+from swinlib.lab.exercises.checking import agree
+
+ROOMS = [
+    (lesson, room)
+    for lesson, name in LESSONS.items()
+    for room in importlib.import_module(f"swinlib.lab.museum.{name}").ROOMS
+]
+EXHIBITS = [(room, wrong) for _, room in ROOMS for wrong in room.wrong]
+
+
+def label(thing):
+    return getattr(thing, "__name__", None) or getattr(
+        getattr(thing, "right", None), "__name__", None
+    )
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_lesson_has_exhibits(lesson):
+    assert any(number == lesson and room.wrong for number, room in ROOMS)
+
+
+@pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)
+def test_what_is_right_has_every_property(room):
+    assert room.caught_by(room.right) == []
+    for args in room.examples():
+        assert agree(room.right(*args), room.right(*args)) is None
+
+
+@pytest.mark.parametrize(("room", "wrong"), EXHIBITS, ids=label)
+def test_a_mistake_is_wrong_without_an_error(room, wrong):
+    assert any(agree(wrong(*args), room.right(*args)) for args in room.examples())
+
+
+@pytest.mark.parametrize(("room", "wrong"), EXHIBITS, ids=label)
+def test_a_mistake_is_noticed(room, wrong):
+    assert room.caught_by(wrong)
+
+
+@pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)
+def test_every_property_notices_something(room):
+    caught = {name for wrong in room.wrong for name in room.caught_by(wrong)}
+    assert caught == {check.__name__ for check in room.properties}
+
+
+@pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)
+def test_the_table_names_everything(room):
+    table = repr(room).splitlines()
+    assert len(table) == 2 + len(room.wrong)
+    for line, version in zip(table[1:], (room.right, *room.wrong), strict=True):
+        assert line.startswith(version.__name__.replace("_", " "))
+        assert line.count("FAILS") == len(room.caught_by(version))
+        assert line.count("passes") == len(room.properties) - len(room.caught_by(version))

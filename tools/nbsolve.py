@@ -1,0 +1,30 @@
+"""Exercise cells answered: the same notebook as a learner leaves it who got everything right."""
+
+import re
+
+from nbformat.v4 import new_output
+
+from swinlib.lab.exercises import find
+
+TAG = "exercise"  # of the cells that hold a stub
+STUB = re.compile(r"^@exercise\ndef (\w+)\(.*\Z", re.MULTILINE | re.DOTALL)
+
+
+def stub_name(source: str) -> str:
+    """The name of the function that a cell asks for.
+
+    Raises:
+        ValueError: the cell does not end in a function below `@exercise`.
+    """
+    match = STUB.search(source)
+    if not match:
+        raise ValueError("an exercise's cell ends in `@exercise` and the function to be written")
+    return match[1]
+
+
+def solve(cell: dict) -> None:
+    """Put the solution in place of the stub, and in place of the output what is then printed."""
+    asked = find(stub_name(cell["source"]))
+    # A function, since the solution's backslashes are no escapes of a pattern.
+    cell["source"] = STUB.sub(lambda _: "@exercise\n" + asked.source, cell["source"])
+    cell["outputs"] = [new_output("stream", name="stdout", text=f"{asked.praise}\n")]
