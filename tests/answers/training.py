@@ -1,1 +1,297 @@
-WRONG, RIGHT = {}, {}
+"""Answers to the exercises of lesson 08."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+# --- trapezium ----------------------------------------------------------------------------------
+
+
+def three_ifs(step, steps, warmup_steps, cooldown_steps, peak):
+    rate = peak
+    if step < warmup_steps:
+        rate = min(rate, peak * (step + 1) / warmup_steps)
+    if step >= steps - cooldown_steps:
+        rate = min(rate, peak * (steps - step) / (cooldown_steps + 1))
+    return rate
+
+
+def by_interpolation(step, steps, warmup_steps, cooldown_steps, peak):
+    rising = torch.linspace(0, 1, warmup_steps + 1, dtype=torch.float64)[1:]
+    falling = torch.linspace(0, 1, cooldown_steps + 2, dtype=torch.float64)[1:-1].flip(0)
+    rates = torch.ones(steps, dtype=torch.float64)
+    rates[:warmup_steps] = rising[:steps]
+    tail = rates[steps - cooldown_steps :]
+    rates[steps - cooldown_steps :] = torch.minimum(tail, falling)
+    return peak * rates[step]
+
+
+def counts_from_zero(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return min(peak * step / warmup_steps, peak * (steps - step) / (cooldown_steps + 1))
+    return min(peak, peak * (steps - step) / (cooldown_steps + 1))
+
+
+def ends_at_zero(step, steps, warmup_steps, cooldown_steps, peak):
+    rate = peak
+    if step < warmup_steps:
+        rate = peak * (step + 1) / warmup_steps
+    if step >= steps - cooldown_steps:
+        rate = min(rate, peak * (steps - 1 - step) / cooldown_steps)
+    return rate
+
+
+def no_warm_up(step, steps, warmup_steps, cooldown_steps, peak):
+    start = steps - cooldown_steps
+    return peak if step < start else peak * (steps - step) / (cooldown_steps + 1)
+
+
+def no_cool_down(step, steps, warmup_steps, cooldown_steps, peak):
+    return peak * (step + 1) / warmup_steps if step < warmup_steps else peak
+
+
+def triangle(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * (steps - step) / (steps - warmup_steps + 1)
+
+
+def product(step, steps, warmup_steps, cooldown_steps, peak):
+    rate = peak
+    if step < warmup_steps:
+        rate *= (step + 1) / warmup_steps
+    if step >= steps - cooldown_steps:
+        rate *= (steps - step) / (cooldown_steps + 1)
+    return rate
+
+
+def factor(*args):
+    return three_ifs(*args[:-1], 1.0)
+
+
+def lengths_swapped(step, steps, cooldown_steps, warmup_steps, peak):
+    return three_ifs(step, steps, warmup_steps, cooldown_steps, peak)
+
+
+def divides_by_zero(step, steps, warmup_steps, cooldown_steps, peak):
+    return peak * min((step + 1) / warmup_steps, 1, (steps - step) / (cooldown_steps + 1))
+
+
+def cosine(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    if step < steps - cooldown_steps:
+        return peak
+    done = (step - steps + cooldown_steps + 1) / (cooldown_steps + 1)
+    return peak * (1 + math.cos(math.pi * done)) / 2
+
+
+# --- smoothed_loss ------------------------------------------------------------------------------
+
+
+def from_functional(logits, labels, smoothing):
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def with_targets(logits, labels, smoothing):
+    classes = logits.shape[1]
+    targets = torch.full_like(logits, smoothing / classes)
+    targets[range(len(labels)), labels] += 1 - smoothing
+    return -(targets * F.log_softmax(logits, dim=1)).sum(1).mean()
+
+
+def softmax_log(logits, labels, smoothing):
+    p = torch.softmax(logits, 1)
+    targets = F.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(targets * torch.log(p)).sum(1).mean()
+
+
+def plain(logits, labels, smoothing):
+    return -logits.log_softmax(1)[range(len(labels)), labels].mean()
+
+
+def others_only(logits, labels, smoothing):
+    targets = torch.full_like(logits, smoothing / (logits.shape[1] - 1))
+    targets[range(len(labels)), labels] = 1 - smoothing
+    return -(targets * logits.log_softmax(1)).sum(1).mean()
+
+
+def epsilon_for_everybody(logits, labels, smoothing):
+    targets = torch.full_like(logits, smoothing)
+    targets[range(len(labels)), labels] += 1 - smoothing
+    return -(targets * logits.log_softmax(1)).sum(1).mean()
+
+
+def on_top(logits, labels, smoothing):
+    targets = F.one_hot(labels, logits.shape[1]) + smoothing / logits.shape[1]
+    return -(targets * logits.log_softmax(1)).sum(1).mean()
+
+
+def total(*args):
+    return with_targets(*args) * len(args[1])
+
+
+def not_reduced(logits, labels, smoothing):
+    targets = F.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(targets * logits.log_softmax(1)).sum(1)
+
+
+def softmax_over_pictures(logits, labels, smoothing):
+    targets = F.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(targets * logits.log_softmax(0)).sum(1).mean()
+
+
+def negative(*args):
+    return -with_targets(*args)
+
+
+def all_columns(logits, labels, smoothing):
+    log_p = logits.log_softmax(1)
+    return -(1 - smoothing) * log_p[:, labels].mean() - smoothing * log_p.mean()
+
+
+def mean_over_classes(logits, labels, smoothing):
+    targets = F.one_hot(labels, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(targets * logits.log_softmax(1)).mean()
+
+
+def item(*args):
+    return with_targets(*args).item()
+
+
+# --- mix_pictures -------------------------------------------------------------------------------
+
+
+def mix_by_loop(images, labels, num_classes, share, partner):
+    pictures = torch.zeros(images.shape)
+    targets = torch.zeros(len(labels), num_classes)
+    for i in range(len(labels)):
+        j = int(partner[i])
+        pictures[i] = share * images[i] + (1 - share) * images[j]
+        targets[i, labels[i]] += share
+        targets[i, labels[j]] += 1 - share
+    return pictures, targets
+
+
+def mix_by_lerp(images, labels, num_classes, share, partner):
+    eye = torch.eye(num_classes)
+    return (
+        torch.lerp(images[partner].float(), images.float(), share),
+        torch.lerp(eye[labels[partner]], eye[labels], share),
+    )
+
+
+def only_pictures(*args):
+    return mix_by_loop(*args)[0], F.one_hot(args[1], args[2]).float()
+
+
+def other_share(images, labels, num_classes, share, partner):
+    return mix_by_loop(images, labels, num_classes, 1 - share, partner)
+
+
+def targets_other_share(*args):
+    return mix_by_loop(*args)[0], other_share(*args)[1]
+
+
+def as_uint8(*args):
+    pictures, targets = mix_by_loop(*args)
+    return pictures.to(torch.uint8), targets
+
+
+def bytes_first(images, labels, num_classes, share, partner):
+    pictures = (images * share).byte() + (images[partner] * (1 - share)).byte()
+    return pictures.float(), mix_by_loop(images, labels, num_classes, share, partner)[1]
+
+
+def flips_the_batch(images, labels, num_classes, share, partner):
+    eye, images = torch.eye(num_classes)[labels], images.float()
+    return (
+        share * images + (1 - share) * images.flip(0),
+        share * eye + (1 - share) * eye.flip(0),
+    )
+
+
+def targets_of_neighbour(*args):
+    images, labels, num_classes, share, partner = args
+    eye = torch.eye(num_classes)[labels]
+    return mix_by_loop(*args)[0], share * eye + (1 - share) * eye.roll(1, dims=0)
+
+
+def mixes_numbers(*args):
+    images, labels, num_classes, share, partner = args
+    return mix_by_loop(*args)[0], labels * share + labels[partner] * (1 - share)
+
+
+def zero_to_one(*args):
+    pictures, targets = mix_by_loop(*args)
+    return pictures / 255.0, targets
+
+
+def order_undone(images, labels, num_classes, share, partner):
+    return mix_by_loop(images, labels, num_classes, share, torch.argsort(partner))
+
+
+def pictures_only(*args):
+    return mix_by_loop(*args)[0]
+
+
+def writes_pictures(images, labels, num_classes, share, partner):
+    mixed, targets = mix_by_loop(images, labels, num_classes, share, partner)
+    images.copy_(mixed)
+    return mixed, targets
+
+
+def rounds(*args):
+    pictures, targets = mix_by_loop(*args)
+    return pictures.round(), targets
+
+
+WRONG = {
+    "trapezium": [
+        (counts_from_zero, "the first step has a rate of 0"),
+        (ends_at_zero, "the last step has a rate of 0"),
+        (no_warm_up, "begins at the peak"),
+        (no_cool_down, "stays at the peak"),
+        (triangle, "falls from the end of the warm-up on"),
+        (product, "multiplies them"),
+        (factor, "share of the peak"),
+        (lengths_swapped, "length of the warm-up for that of the cool-down"),
+        (divides_by_zero, "with no warm-up: it stops with ZeroDivisionError"),
+        (cosine, "with step 7 of 10: gives"),
+    ],
+    "smoothed_loss": [
+        (softmax_log, "its logarithm is -∞"),
+        (plain, "without any smoothing"),
+        (others_only, "over the *other* classes"),
+        (epsilon_for_everybody, "add up to more than 1"),
+        (on_top, "keeps all of its 1"),
+        (total, "sums over the pictures"),
+        (not_reduced, "one loss for each picture"),
+        (softmax_over_pictures, "runs over the pictures"),
+        (negative, "sign is wrong"),
+        (all_columns, "columns of *all* labels"),
+        (mean_over_classes, "gives 0.1122, wanted 0.3365"),
+        (item, "wanted a tensor"),
+    ],
+    "mix_pictures": [
+        (only_pictures, "targets are not"),
+        (other_share, "shares are the wrong way round"),
+        (targets_other_share, "opposite shares"),
+        (as_uint8, "cut off to whole numbers"),
+        (bytes_first, "too dark"),
+        (flips_the_batch, "partners of its own"),
+        (targets_of_neighbour, "neighbour's in the batch"),
+        (mixes_numbers, "*numbers* of the classes"),
+        (zero_to_one, "divided by 255"),
+        (order_undone, "undone instead of applied"),
+        (pictures_only, "wanted 2 values"),
+        (writes_pictures, "writes into its input `images`"),
+        (rounds, "with shares that leave fractions: "),
+    ],
+}
+RIGHT = {
+    "trapezium": [three_ifs, by_interpolation],
+    "smoothed_loss": [from_functional, with_targets],
+    "mix_pictures": [mix_by_loop, mix_by_lerp],
+}

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 PACKAGE = str(Path(__file__).resolve().parents[2])  # the folder of swinlib
+WIDE = 100  # characters; longer lines are broken
 FEW = 64  # numbers; a tensor with more is described, not printed
 # Fractions of the largest number: sums in another order are no mistake.
 TOLERANCE = {torch.float16: 4e-3, torch.bfloat16: 3e-2, torch.float32: 2e-5, torch.float64: 1e-10}
@@ -71,8 +72,8 @@ def agree(got, wanted, *args) -> str | None:
     if isinstance(wanted, tuple | list):
         if not isinstance(got, tuple | list) or len(got) != len(wanted):
             return f"returns {describe(got)}, wanted {len(wanted)} values"
-        found = [agree(a, b) for a, b in zip(got, wanted, strict=True)]
-        return next((sentence for sentence in found if sentence), None)
+        found = [(n, agree(a, b)) for n, (a, b) in enumerate(zip(got, wanted, strict=True))]
+        return next((f"in result [{n}], {says}" for n, says in found if says), None)
     if isinstance(wanted, Tensor):
         return agree_tensors(got, wanted)
     if isinstance(got, Tensor) and got.numel() == 1:
@@ -83,7 +84,7 @@ def agree(got, wanted, *args) -> str | None:
         same = isinstance(got, int | float) and abs(got - wanted) <= 1e-6 * max(1e-9, abs(wanted))
     else:
         same = got == wanted
-    return None if same else f"gives {got!r}, wanted {wanted!r}"
+    return None if same else f"gives {describe(got)}, wanted {describe(wanted)}"
 
 
 def agree_tensors(got, wanted: Tensor) -> str | None:
@@ -105,6 +106,8 @@ def agree_tensors(got, wanted: Tensor) -> str | None:
         return f"the numbers are right, but of type {got.dtype}, wanted {wanted.dtype}"
     if got.is_floating_point() and got.isnan().any():
         return "some numbers are NaN, the result of something like 0/0"
+    if wanted.numel() == 1:
+        return f"gives {number(got)}, wanted {number(wanted)}"
     return f"{(~near(got, wanted)).sum()} of {wanted.numel()} numbers are wrong"
 
 
@@ -345,6 +348,8 @@ def too_simple(asked, cases, tried, wanted) -> str | None:
 
 
 def same(a, b) -> bool:
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return len(a) == len(b) and all(map(same, a, b))
     if is_tensor(a) and is_tensor(b):
         return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
     return type(a) is type(b) and not is_tensor(a) and a == b
@@ -408,21 +413,38 @@ def show(asked: Exercise, case: Case, outcome: Outcome, wanted) -> str:
     """A failing case: what went in, what came out, what was wanted; small tensors side by side."""
     names = inspect.signature(asked.solution).parameters
     values = dict(zip(names, case.args, strict=True))
-    got = outcome.result
-    results = {"wanted": wanted} if outcome.error else {"yours": got, "wanted": wanted}
+    yours = {} if outcome.error else one_by_one("yours", outcome.result)
+    results = {**yours, **one_by_one("wanted", wanted)}
     given = [f"{name} = {describe(v)}" for name, v in values.items() if not is_small(v)]
     lines = [f"  with {case.what}" + (": " + ", ".join(given) if given else "")]
     blocks = [(name, v) for name, v in {**values, **results}.items() if is_small(v)]
     lines += side_by_side(blocks)
     lines += [f"  {name}: {describe(v)}" for name, v in results.items() if not is_small(v)]
     # Where answers may look unlike and be right, the first unlike number means nothing.
-    if asked.agree is agree and is_tensor(got) and is_tensor(wanted) and not is_small(wanted):
-        if got.shape == wanted.shape and not close(got, wanted):
-            place = tuple((~near(got, wanted)).nonzero()[0].tolist())
-            here = f"[{', '.join(map(str, place))}]"
-            yours, right = number(got[place]), number(wanted[place])
-            lines.append(f"  first at {here}: yours {yours}, wanted {right}")
+    if asked.agree is agree and outcome.error is None:
+        lines += first_unlike(outcome.result, wanted)
     return "\n".join(lines)
+
+
+def one_by_one(name: str, result) -> dict:
+    """A result by name; several results, each with its number."""
+    if not isinstance(result, tuple | list):
+        return {name: result}
+    return {f"{name}[{n}]": part for n, part in enumerate(result)}
+
+
+def first_unlike(got, wanted) -> list[str]:
+    """Where two large tensors of one shape begin to differ."""
+    if isinstance(wanted, tuple | list) and isinstance(got, tuple | list):
+        found = [first_unlike(a, b) for a, b in zip(got, wanted, strict=False)]
+        return next((lines for lines in found if lines), [])
+    if not is_tensor(got) or not is_tensor(wanted) or got.shape != wanted.shape:
+        return []
+    if wanted.numel() <= FEW or close(got, wanted):
+        return []
+    place = tuple((~near(got, wanted)).nonzero()[0].tolist())
+    here = f"[{', '.join(map(str, place))}]"
+    return [f"  first at {here}: yours {number(got[place])}, wanted {number(wanted[place])}"]
 
 
 def is_small(value) -> bool:
@@ -440,6 +462,9 @@ def side_by_side(blocks: list[tuple[str, Tensor]]) -> list[str]:
         width = max(len(text) for row in texts for text in row)
         body = [" ".join(text.rjust(width) for text in row) for row in texts]
         columns.append([f"{name} {tuple(tensor.shape)}", *body])
+    if len(columns) > 1 and sum(max(map(len, c)) + 3 for c in columns) > WIDE:
+        half = (len(blocks) + 1) // 2
+        return side_by_side(blocks[:half]) + side_by_side(blocks[half:])
     height = max(map(len, columns))
     widths = [max(map(len, column)) for column in columns]
     padded = [column + [""] * (height - len(column)) for column in columns]
@@ -465,7 +490,9 @@ def describe(value) -> str:
         return f"a tensor of shape {tuple(value.shape)}, {kind}{scattered}"
     if isinstance(value, tuple | list):
         return "(" + ", ".join(describe(v) for v in value) + ")"
-    if value is None or isinstance(value, int | float | str):
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None or isinstance(value, int | str):
         return repr(value)
     return f"a {type(value).__name__}"
 

@@ -1,1 +1,362 @@
-EXERCISES = ()
+"""Exercises of lesson 08: a schedule, a loss, a mixture of pictures."""
+
+import torch
+import torch.nn.functional as F
+
+from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+
+# --- a schedule in the shape of a trapezium -----------------------------------------------------
+
+
+def trapezium(step, steps, warmup_steps, cooldown_steps, peak):
+    """The learning rate at a step counted from 0: up in a line, flat, down in a line."""
+    up = (step + 1) / warmup_steps if warmup_steps else 1.0
+    down = (steps - step) / (cooldown_steps + 1)  # one part more than steps: it never reaches 0
+    return peak * min(up, 1.0, down)
+
+
+def _from_zero(step, steps, warmup_steps, cooldown_steps, peak):
+    up = step / warmup_steps if warmup_steps else 1.0
+    return peak * min(up, 1.0, (steps - step) / (cooldown_steps + 1))
+
+
+def _to_zero(step, steps, warmup_steps, cooldown_steps, peak):
+    up = (step + 1) / warmup_steps if warmup_steps else 1.0
+    down = (steps - 1 - step) / cooldown_steps if cooldown_steps else 1.0
+    return peak * min(up, 1.0, down)
+
+
+def _starts_at_peak(step, steps, warmup_steps, cooldown_steps, peak):
+    return peak * min(1.0, (steps - step) / (cooldown_steps + 1))
+
+
+def _never_falls(step, steps, warmup_steps, cooldown_steps, peak):
+    return peak * min(1.0, (step + 1) / warmup_steps if warmup_steps else 1.0)
+
+
+def _falls_at_once(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * (steps - step) / (steps - warmup_steps + 1)
+
+
+def _multiplied(step, steps, warmup_steps, cooldown_steps, peak):
+    up = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    return peak * up * min(1.0, (steps - step) / (cooldown_steps + 1))
+
+
+def _as_a_share(*args):
+    return trapezium(*args) / args[-1]
+
+
+def _swapped_lengths(step, steps, warmup_steps, cooldown_steps, peak):
+    return trapezium(step, steps, cooldown_steps, warmup_steps, peak)
+
+
+def _steps_to_try():
+    whole = [Case(f"step {step} of 10", (step, 10, 4, 3, 0.8)) for step in (0, 1, 3, 4, 6, 7, 8, 9)]
+    return [
+        *whole,
+        Case("no warm-up", (0, 10, 0, 5, 1.0)),
+        Case("no cool-down", (9, 10, 2, 0, 1.0)),
+        Case("a warm-up that runs into the cool-down", (3, 8, 6, 6, 0.3)),
+        Case("a long run", (95_000, 100_000, 5_000, 20_000, 1e-3)),
+    ]
+
+
+SCHEDULE = Exercise(
+    solution=trapezium,
+    cases=_steps_to_try,
+    checked_on="12 steps: both ends of either slope, no warm-up, no cool-down, slopes that meet",
+    hints=(
+        "Write the rate as `peak` times the smallest of three numbers.",
+        "One of the three is 1. One grows from 1 / warmup_steps to 1 in the first warmup_steps "
+        "steps and goes on growing. What must the third be at the last step, and where is it 1?",
+        "At the last step, `steps - 1`, it is 1 / (cooldown_steps + 1), and it grows by the same "
+        "for every step further back. A warm-up of 0 steps must not divide by 0.",
+    ),
+    mistakes=(
+        Mistake(
+            "the first step has a rate of 0, so it is wasted. The warm-up begins at "
+            "peak / warmup_steps.",
+            _from_zero,
+        ),
+        Mistake(
+            "the last step has a rate of 0, so it is wasted. It is to be peak / "
+            "(cooldown_steps + 1).",
+            _to_zero,
+        ),
+        Mistake("there is no warm-up: it begins at the peak.", _starts_at_peak),
+        Mistake("there is no cool-down: it stays at the peak.", _never_falls),
+        Mistake(
+            "it falls from the end of the warm-up on. The fall is to take the last "
+            "cooldown_steps steps.",
+            _falls_at_once,
+        ),
+        Mistake(
+            "where the slopes meet it multiplies them. It is to follow the lower one.", _multiplied
+        ),
+        Mistake("it gives a share of the peak. Multiply by `peak`.", _as_a_share),
+        Mistake("it takes the length of the warm-up for that of the cool-down.", _swapped_lengths),
+    ),
+)
+
+# --- label smoothing ----------------------------------------------------------------------------
+
+
+def smoothed_loss(logits, labels, smoothing):
+    """Mean cross-entropy of (B, classes) logits and (B,) labels, with label smoothing."""
+    log_p = logits - logits.logsumexp(-1, keepdim=True)  # never the log of a softmax that is 0
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    return -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+
+
+def _log_of_softmax(logits, labels, smoothing):
+    log_p = logits.softmax(-1).log()
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    return -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+
+
+def _no_smoothing(logits, labels, smoothing):
+    return F.cross_entropy(logits, labels)
+
+
+def _over_the_others(logits, labels, smoothing):
+    log_p, classes = logits.log_softmax(-1), logits.shape[-1]
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    others = (log_p.sum(-1) - own) / (classes - 1)
+    return -((1 - smoothing) * own + smoothing * others).mean()
+
+
+def _not_divided(logits, labels, smoothing):
+    log_p = logits.log_softmax(-1)
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    return -((1 - smoothing) * own + smoothing * log_p.sum(-1)).mean()
+
+
+def _own_kept_whole(logits, labels, smoothing):
+    log_p = logits.log_softmax(-1)
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    return -(own + smoothing * log_p.mean(-1)).mean()
+
+
+def _summed(logits, labels, smoothing):
+    return smoothed_loss(logits, labels, smoothing) * len(labels)
+
+
+def _each(logits, labels, smoothing):
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+
+
+def _wrong_axis(logits, labels, smoothing):
+    log_p = logits.log_softmax(0)
+    own = log_p.gather(1, labels[:, None])[:, 0]
+    return -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+
+
+def _sign(logits, labels, smoothing):
+    return -smoothed_loss(logits, labels, smoothing)
+
+
+def _first_column(logits, labels, smoothing):
+    log_p = logits.log_softmax(-1)
+    own = log_p[:, labels].mean(-1)
+    return -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
+
+
+def _batches():
+    g = torch.Generator().manual_seed(0)
+    small = torch.tensor([[2.0, 0.0, -1.0]])
+    logits = torch.randn(8, 10, generator=g) * 3
+    labels = torch.randint(0, 10, (8,), generator=g)
+    return [
+        Case("one picture, three classes", (small, torch.tensor([0]), 0.1)),
+        Case("two pictures", (torch.tensor([[1.0, 3.0], [0.5, -0.5]]), torch.tensor([0, 1]), 0.2)),
+        Case("no smoothing", (logits, labels, 0.0)),
+        Case("eight pictures, ten classes", (logits, labels, 0.1)),
+        Case("logits of several hundreds", (logits * 100, labels, 0.1)),
+        Case("logits that do not lie in memory in order", (logits.T.contiguous().T, labels, 0.3)),
+        Case("double precision", (logits.double(), labels, 0.05)),
+    ]
+
+
+LOSS = Exercise(
+    solution=smoothed_loss,
+    cases=_batches,
+    checked_on="7 batches: one picture, no smoothing, logits of several hundreds, double precision",
+    hints=(
+        "With smoothing ε the target gives every class ε / classes, and the right one 1 - ε more.",
+        "The loss of one picture is the sum over the classes of -target * log p: (1 - ε) times "
+        "the loss you know, plus ε times the mean of -log p over *all* classes.",
+        "log p is `logits - logits.logsumexp(-1, keepdim=True)`, which survives large logits. "
+        "`gather` picks the column of the label.",
+    ),
+    mistakes=(
+        Mistake(
+            "with large logits it is infinite or NaN: a softmax can be exactly 0, and its "
+            "logarithm is -∞. Take the logarithm before it is too late.",
+            _log_of_softmax,
+        ),
+        Mistake("it is the loss without any smoothing.", _no_smoothing),
+        Mistake(
+            "it spreads the ε over the *other* classes. It is spread over all, the right one too.",
+            _over_the_others,
+        ),
+        Mistake(
+            "it sums -log p over the classes where a mean belongs: the target would add up to "
+            "more than 1.",
+            _not_divided,
+        ),
+        Mistake(
+            "the right class keeps all of its 1, and the rest comes on top. It gives up ε.",
+            _own_kept_whole,
+        ),
+        Mistake("it sums over the pictures. A mean is asked for.", _summed),
+        Mistake("it gives one loss for each picture. Their mean is asked for.", _each),
+        Mistake("the softmax runs over the pictures. It belongs over the classes.", _wrong_axis),
+        Mistake("the sign is wrong: a loss falls when things get better.", _sign),
+        Mistake(
+            "`log_p[:, labels]` takes the columns of *all* labels for every picture. Each picture "
+            "has its own.",
+            _first_column,
+        ),
+    ),
+)
+
+# --- mixup --------------------------------------------------------------------------------------
+
+
+def mix_pictures(images, labels, num_classes, share, partner):
+    """Mixup of uint8 pictures (B, 3, H, W) with those numbered `partner`: pictures and targets."""
+    images = images.float()  # uint8 would cut off what is behind the point
+    targets = F.one_hot(labels, num_classes).float()
+    return (
+        share * images + (1 - share) * images[partner],
+        share * targets + (1 - share) * targets[partner],
+    )
+
+
+def _labels_not_mixed(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    return mixed, F.one_hot(labels, num_classes).float()
+
+
+def _share_swapped(images, labels, num_classes, share, partner):
+    return mix_pictures(images, labels, num_classes, 1 - share, partner)
+
+
+def _target_share_swapped(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    return mixed, mix_pictures(images, labels, num_classes, 1 - share, partner)[1]
+
+
+def _cut_off(images, labels, num_classes, share, partner):
+    mixed, targets = mix_pictures(images, labels, num_classes, share, partner)
+    return mixed.to(torch.uint8), targets
+
+
+def _cut_off_early(images, labels, num_classes, share, partner):
+    first, second = (share * images.float()).byte(), ((1 - share) * images[partner].float()).byte()
+    _, targets = mix_pictures(images, labels, num_classes, share, partner)
+    return (first + second).float(), targets
+
+
+def _batch_reversed(images, labels, num_classes, share, partner):
+    return mix_pictures(images, labels, num_classes, share, torch.arange(len(labels)).flip(0))
+
+
+def _partner_s_label_only(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    targets = F.one_hot(labels, num_classes).float()
+    return mixed, share * targets + (1 - share) * targets.roll(1, 0)
+
+
+def _mixed_numbers(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    return mixed, share * labels + (1 - share) * labels[partner]
+
+
+def _scaled(images, labels, num_classes, share, partner):
+    mixed, targets = mix_pictures(images, labels, num_classes, share, partner)
+    return mixed / 255, targets
+
+
+def _swapped_back(images, labels, num_classes, share, partner):
+    return mix_pictures(images, labels, num_classes, share, partner.argsort())
+
+
+def _pairs():
+    g = torch.Generator().manual_seed(1)
+    tiny = torch.tensor([[[[0, 100]]], [[[200, 50]]]], dtype=torch.uint8)
+    images = torch.randint(0, 256, (5, 3, 4, 6), generator=g, dtype=torch.uint8)
+    labels = torch.tensor([2, 0, 1, 3, 3])
+    partner = torch.tensor([3, 0, 4, 2, 1])
+    scattered = images.permute(0, 1, 3, 2)
+    return [
+        Case("two pictures of two pixels", (tiny, labels[:2], 3, 0.5, torch.tensor([1, 0]))),
+        Case("shares that leave fractions", (tiny, labels[:2], 3, 0.73, torch.tensor([1, 0]))),
+        Case("five pictures, partners in a ring", (images, labels, 4, 0.6, partner)),
+        Case("a share of 1", (images, labels, 4, 1.0, partner)),
+        Case("bright pictures", (255 - images // 8, labels, 5, 0.5, partner)),
+        Case("pictures that do not lie in memory in order", (scattered, labels, 10, 0.9, partner)),
+    ]
+
+
+MIXUP = Exercise(
+    solution=mix_pictures,
+    cases=_pairs,
+    checked_on="6 batches: shares that leave fractions, partners in a ring, bright pictures, a "
+    "share of 1, scattered memory",
+    hints=(
+        "A mixed picture shows two things, so its target must name both, in the same shares.",
+        "`F.one_hot(labels, num_classes)` turns labels into targets that can be mixed. What comes "
+        "out of 0.7 * 100 in whole numbers?",
+        "`x[partner]` is the batch in another order. Mix `images.float()` with it, and the "
+        "one-hot targets in the same way.",
+    ),
+    mistakes=(
+        Mistake(
+            "the pictures are mixed but the targets are not: the network would be told off for "
+            "seeing what is there.",
+            _labels_not_mixed,
+        ),
+        Mistake(
+            "the shares are the wrong way round: `share` belongs to the picture, the rest to its "
+            "partner.",
+            _share_swapped,
+        ),
+        Mistake(
+            "pictures and targets are mixed in opposite shares.",
+            _target_share_swapped,
+        ),
+        Mistake("the mixture is cut off to whole numbers. It is to stay float32.", _cut_off),
+        Mistake(
+            "fractions are lost before the sum, so that mixtures come out too dark. Turn the "
+            "pictures into float32 first.",
+            _cut_off_early,
+        ),
+        Mistake(
+            "it chooses partners of its own. Picture i is to be mixed with picture partner[i].",
+            _batch_reversed,
+        ),
+        Mistake(
+            "the targets are mixed with the neighbour's in the batch, not with the partner's.",
+            _partner_s_label_only,
+        ),
+        Mistake(
+            "it mixes the *numbers* of the classes: half of class 2 and half of class 4 is not "
+            "class 3.",
+            _mixed_numbers,
+        ),
+        Mistake(
+            "the pictures are divided by 255. Leave their scale as it is, from 0 to 255.", _scaled
+        ),
+        Mistake(
+            "it mixes picture partner[i] with i where i with partner[i] is wanted: the order is "
+            "undone instead of applied.",
+            _swapped_back,
+        ),
+    ),
+)
+
+EXERCISES = (SCHEDULE, LOSS, MIXUP)

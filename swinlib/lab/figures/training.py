@@ -28,20 +28,26 @@ def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: fl
     plt.show()
 
 
-def schedule(rates: list[float], per_epoch: int, warmup_epochs: float) -> None:
+def schedule(
+    rates: list[float],
+    per_epoch: int,
+    warmup_epochs: float,
+    title: str = "warm-up, then half a cosine",
+) -> None:
     """The learning rate at every step.
 
     Args:
         rates: one for each step.
         per_epoch: steps in an epoch.
         warmup_epochs: where the warm-up ends.
+        title: above the curve.
     """
     figure, ax = plt.subplots(figsize=(7, 2.3), layout="constrained")
     epochs = [step / per_epoch for step in range(len(rates))]
     ax.plot(epochs, rates, color=CALM)
     ax.axvline(warmup_epochs, color=INK, linewidth=1, linestyle=":")
     ax.text(warmup_epochs, max(rates) * 0.06, "  the warm-up ends", fontsize=9)
-    ax.set(xlabel="epoch", ylabel="learning rate", ylim=0, title="warm-up, then half a cosine")
+    ax.set(xlabel="epoch", ylabel="learning rate", ylim=0, title=title)
     plt.show()
 
 
