@@ -15,7 +15,7 @@ QUIET = $(if $(CI),--quiet --quiet)
 ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test picture refresh check lint format lock clean
+.PHONY: help lab test bench picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -39,6 +39,11 @@ refresh: $(STAMP) ## Run the notebooks in place and store clean outputs (NB="03 
 
 check: $(STAMP) ## Check the form of the stored notebooks without running them
 	$(PY) tools/nbtool.py check $(NB)
+
+# timm serves the comparison alone, so it is installed only here.
+bench: $(STAMP) ## Time swinlib beside torchvision and timm, and draw the table (ARGS="--help")
+	$(PY) -m pip install $(QUIET) --disable-pip-version-check --constraint requirements.txt -e '.[bench]'
+	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.
 EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)

@@ -1,0 +1,75 @@
+"""The benchmark's parts; its numbers are for people to judge."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+import bench
+import swinlib
+
+
+def test_ratios_are_taken_within_rounds():
+    """A machine that gets twice as slow in the second half changes no ratio."""
+    seconds = {"torchvision": [2.0, 2.0, 4.0, 4.0], "swinlib": [1.0, 1.0, 2.0, 2.0]}
+    table = bench.ratios(seconds, "torchvision")
+    assert table["swinlib"] == {"median": 2.0, "low": 2.0, "high": 2.0}
+    assert table["torchvision"]["median"] == 1.0
+
+
+def test_the_candidates_take_turns():
+    order = []
+    runners = {name: lambda name=name: order.append(name) for name in "abc"}
+    seconds = bench.race(runners, rounds=3, synchronise=lambda: None)
+    assert "".join(order) == "aabbcc" + "abc" + "bca" + "cab"
+    assert [len(times) for times in seconds.values()] == [3, 3, 3]
+
+
+def test_the_floor_does_the_model_s_multiplications():
+    model = swinlib.swin_tiny().eval()
+    products = bench.matrix_products(model, torch.zeros(1, 3, 224, 224))
+    done = sum(batch * n * k * m for batch, n, k, m in products)
+    # The official count adds one operation for every number that a norm of a merging touches.
+    assert done == pytest.approx(swinlib.model_flops(model, 224, 224), rel=1e-3)
+
+
+def test_a_candidate_that_computes_something_else_is_refused(monkeypatch):
+    config = bench.preset("smoke")
+    models = bench.candidates(config, 10, 32)
+    assert {"torchvision", "swinlib"} <= set(models)
+    monkeypatch.setattr(swinlib, "load_pretrained", lambda model, state: model)
+    with pytest.raises(AssertionError, match="swinlib computes something else"):
+        bench.candidates(config, 10, 32)
+
+
+def test_memory_is_the_most_at_one_moment():
+    def run():
+        a = torch.empty(1000, 1000)
+        del a
+        b = torch.empty(500, 1000)
+        return b.sum()
+
+    assert 4_000_000 <= bench.peak_bytes(run, "cpu") < 4_100_000
+
+
+def test_a_quick_run_leaves_a_table_and_a_picture(tmp_path, capsys):
+    results = bench.main(["--quick", "--rounds", "3", "--device", "cpu", "--out", str(tmp_path)])
+    assert json.loads((tmp_path / "bench_cpu.json").read_text()) == results
+    assert (tmp_path / "bench_cpu.png").stat().st_size > 5000
+    printed = capsys.readouterr().out
+    for row in results["rows"]:
+        assert row["ratio_to_torchvision"]["torchvision"]["median"] == 1
+        assert row["multiple_of_floor"]["floor"] == 1
+        assert bench.line(row) in printed
+    assert [row["kind"] for row in results["rows"]] == ["inference", "training step"]
+
+
+def test_fewer_rounds_than_quartiles_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        bench.main(["--rounds", "2"])
+    assert "--rounds 2: at least 3" in capsys.readouterr().err
+
+
+def test_timm_s_fast_path_is_asked_for():
+    assert "timm" not in sys.modules or bench.os.environ["TIMM_FUSED_ATTN"] == "2"
