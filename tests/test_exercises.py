@@ -216,6 +216,14 @@ def test_another_exercise_s_reference_may_be_used():
     assert "calls swinlib's" in check(find("label_regions"), lambda *args: reference(*args)).says
 
 
+def test_several_tensors_instead_of_one_are_a_wrong_answer_and_no_error():
+    verdict = check(find("roll_by_slicing"), lambda x, shift_size: (x + 1, [x + 2]))
+    assert "returns (a tensor of shape (1, 4, 4, 1), float32, (a tensor" in verdict.says
+    constant = torch.zeros(2), [torch.ones(3)]
+    verdict = check(find("roll_by_slicing"), lambda x, shift_size: constant)
+    assert "the same answer in all 7 cases" in verdict.says
+
+
 def test_a_failing_example_shows_small_tensors_as_numbers():
     verdict = check(find("roll_by_slicing"), lambda x, s: torch.roll(x, s, (1, 2)))
     assert "shift_size = (1, 1)" in verdict.example

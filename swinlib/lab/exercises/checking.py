@@ -352,6 +352,8 @@ def same(a, b) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if is_tensor(a) and is_tensor(b):
         return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):  # perhaps of tensors
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return type(a) is type(b) and not is_tensor(a) and a == b
 
 

@@ -122,6 +122,25 @@ def rebuilt(pictures: dict[str, Tensor]) -> None:
     plt.show()
 
 
+def exhibits(pictures: dict[str, Tensor], size: tuple[int, int]) -> None:
+    """Small pictures in a row, each in a frame as large as it should be.
+
+    Args:
+        pictures: title to (3, H, W).
+        size: (H, W) of the frame.
+    """
+    figure, axes = panels(len(pictures), width=1.68, height=1.68 * size[0] / size[1] + 0.6)
+    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+        H, W = picture.shape[1:]
+        ax.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy(), extent=(0, W, H, 0))
+        frame = {"fill": False, "edgecolor": ACCENT, "linewidth": 1.5, "clip_on": False}
+        ax.add_patch(Rectangle((0, 0), size[1], size[0], **frame))
+        ax.set(xticks=[], yticks=[], xlim=(0, size[1]), ylim=(size[0], 0))
+        ax.set_title(title, fontsize=9.5)
+        ax.spines[:].set_visible(False)
+    plt.show()
+
+
 def readers(maps: dict[str, Tensor]) -> None:
     """How many output tokens read each input token.
 

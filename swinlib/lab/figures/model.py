@@ -286,3 +286,49 @@ def who_attends(
         ax.set_title(title, fontsize=9.5)
         ax.spines[:].set_visible(False)
     plt.show()
+
+
+def reach(maps: dict[str, Tensor], token: tuple[int, int], window: int) -> None:
+    """What one token's answer depends on.
+
+    Args:
+        maps: title to (H, W) of bool.
+        token: (row, column) that answers.
+        window: in tokens, for the lines.
+    """
+    figure, axes = panels(len(maps), width=2.6, height=3.0)
+    for ax, (title, seen) in zip(axes, maps.items(), strict=True):
+        draw_grid(
+            ax,
+            shades=seen.float(),
+            cmap="Blues",
+            vmin=0,
+            vmax=1.6,
+            window_size=window,
+            highlight=[token],
+        )
+        ax.set_title(f"{title}\n{int(seen.sum())} of {seen.numel()} tokens", fontsize=9.5)
+    plt.show()
+
+
+def differences(depths: list[int], curves: dict[str, list[float]]) -> None:
+    """How much the tokens of a map still differ after so many blocks.
+
+    Args:
+        depths: numbers of blocks.
+        curves: name to one share (0 to 1) for each depth.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+    for (name, shares), colour, style in zip(
+        curves.items(), (CALM, ACCENT), ("o-", "s--"), strict=True
+    ):
+        ax.plot(depths, shares, style, color=colour, label=name)
+    ax.set(
+        xlabel="blocks",
+        xticks=depths,
+        ylim=(-0.03, 1.08),
+        title="how much the tokens of a map differ from their mean",
+    )
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.95))
+    plt.show()
