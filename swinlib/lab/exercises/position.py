@@ -403,10 +403,11 @@ def _tables():
     def numbers(Mh, Mw, heads):
         return torch.randn((2 * Mh - 1) * (2 * Mw - 1), heads, generator=generator)
 
+    whole = torch.randperm(18, generator=generator).view(9, 2).float()
     scattered = numbers(4, 3, 3).T.contiguous().T  # a head's numbers lie together
     return [
-        Case("a window of 3 x 3 for 2 x 2, a single head", (numbers(2, 2, 1), (2, 2), (3, 3))),
-        Case("two heads", (numbers(2, 2, 2), (2, 2), (3, 3))),
+        Case("two heads, and 3 x 3 tokens instead of 2 x 2", (whole, (2, 2), (3, 3))),
+        Case("a single head", (numbers(4, 4, 1), (4, 4), (5, 5))),
         Case("a smaller window", (numbers(5, 5, 3), (5, 5), (3, 3))),
         Case("a window that is not square", (numbers(3, 5, 3), (3, 5), (4, 6))),
         Case("unlike changes", (numbers(4, 3, 2), (4, 3), (2, 6))),
