@@ -1,1 +1,424 @@
-EXERCISES = ()
+"""Exercises of lesson 03: from a window back to the map, windows in time, windows with gaps."""
+
+import torch
+
+from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.windows import window_partition
+
+# --- where is this token? -----------------------------------------------------------------------
+
+
+def find_token(window, place, H, W, window_size):
+    """(picture, row, column) of token number `place` in window number `window` of a batch."""
+    Mh, Mw = window_size
+    picture, window = divmod(window, (H // Mh) * (W // Mw))  # whole pictures first
+    y, x = divmod(window, W // Mw)  # then whole rows of windows,
+    i, j = divmod(place, Mw)  # and whole rows of the window itself
+    return picture, y * Mh + i, x * Mw + j
+
+
+def _steps(window, place, H, W, window_size):
+    """Picture; row and column of the window; row and column in it; and its sides."""
+    Mh, Mw = window_size
+    picture, window = divmod(window, (H // Mh) * (W // Mw))
+    return picture, *divmod(window, W // Mw), *divmod(place, Mw), Mh, Mw
+
+
+def _found_in_one_picture(window, place, H, W, window_size):
+    Mh, Mw = window_size
+    y, x = divmod(window, W // Mw)
+    return 0, y * Mh + place // Mw, x * Mw + place % Mw
+
+
+def _found_by_tokens_of_picture(window, place, H, W, window_size):
+    Mh, Mw = window_size
+    y, x = divmod(window % (H * W), W // Mw)
+    return window // (H * W), y * Mh + place // Mw, x * Mw + place % Mw
+
+
+def _found_by_columns_of_windows(window, place, H, W, window_size):
+    picture, _, _, i, j, Mh, Mw = _steps(window, place, H, W, window_size)
+    x, y = divmod(window % ((H // Mh) * (W // Mw)), H // Mh)
+    return picture, y * Mh + i, x * Mw + j
+
+
+def _found_with_height_of_map(window, place, H, W, window_size):
+    picture, _, _, i, j, Mh, Mw = _steps(window, place, H, W, window_size)
+    y, x = divmod(window % ((H // Mh) * (W // Mw)), H // Mh)
+    return picture, y * Mh + i, x * Mw + j
+
+
+def _found_with_height_of_window(window, place, H, W, window_size):
+    picture, y, x, _, _, Mh, Mw = _steps(window, place, H, W, window_size)
+    return picture, y * Mh + place // Mh, x * Mw + place % Mh
+
+
+def _found_down_the_window(window, place, H, W, window_size):
+    picture, y, x, _, _, Mh, Mw = _steps(window, place, H, W, window_size)
+    return picture, y * Mh + place % Mh, x * Mw + place // Mh
+
+
+def _found_inside_only(window, place, H, W, window_size):
+    picture, _, _, i, j, _, _ = _steps(window, place, H, W, window_size)
+    return picture, i, j
+
+
+def _found_corner(window, place, H, W, window_size):
+    picture, y, x, _, _, Mh, Mw = _steps(window, place, H, W, window_size)
+    return picture, y * Mh, x * Mw
+
+
+def _found_without_steps(window, place, H, W, window_size):
+    picture, y, x, i, j, _, _ = _steps(window, place, H, W, window_size)
+    return picture, y + i, x + j
+
+
+def _found_steps_swapped(window, place, H, W, window_size):
+    picture, y, x, i, j, Mh, Mw = _steps(window, place, H, W, window_size)
+    return picture, y * Mw + i, x * Mh + j
+
+
+def _found_column_first(window, place, H, W, window_size):
+    picture, row, column = find_token(window, place, H, W, window_size)
+    return picture, column, row
+
+
+def _numbers():
+    return [
+        Case("token 15 of the lesson's 4 x 6 grid", (4, 1, 4, 6, (2, 2))),
+        Case("another place in the first window", (0, 3, 4, 6, (2, 2))),
+        Case("a window of the second picture", (7, 2, 4, 6, (2, 2))),
+        Case("windows that are not square", (9, 4, 6, 12, (2, 3))),
+        Case("a map that is higher than wide", (20, 5, 12, 6, (3, 2))),
+        Case("a window as large as the map", (3, 17, 4, 6, (4, 6))),
+        Case("windows of a single token", (11, 0, 2, 3, (1, 1))),
+        Case("the last token of 128 maps", (8191, 48, 56, 56, (7, 7))),
+    ]
+
+
+FIND = Exercise(
+    solution=find_token,
+    cases=_numbers,
+    checked_on="8 tokens: of later pictures, of wide and high maps, in windows that are not "
+    "square, as large as the map, or a single token",
+    hints=(
+        "Work from the outside to the inside: which picture, then which window of it, then which "
+        "token of that.",
+        "One picture has (H // Mh) * (W // Mw) windows, and a row of windows has W // Mw. "
+        "`divmod(7, 6)` is (1, 1): one whole picture, and window 1 of the next.",
+        "Three times `divmod`: by the windows of a picture, by the windows in a row, and the place "
+        "by Mw. Then a row of windows is Mh tokens high, and a window is Mw tokens wide.",
+    ),
+    mistakes=(
+        Mistake(
+            "it knows one picture only. After the windows of the first picture come those of the "
+            "second.",
+            _found_in_one_picture,
+        ),
+        Mistake(
+            "it looks for the next picture after H*W windows. H*W tokens fill far fewer windows.",
+            _found_by_tokens_of_picture,
+        ),
+        Mistake(
+            "it counts the windows down the columns. They are numbered like words on a page.",
+            _found_by_columns_of_windows,
+        ),
+        Mistake(
+            "it takes the number of windows in a column for the number in a row.",
+            _found_with_height_of_map,
+        ),
+        Mistake(
+            "it takes a window's height for its width. One row of a window holds Mw tokens.",
+            _found_with_height_of_window,
+        ),
+        Mistake(
+            "it counts the tokens of a window down its columns. In a window, too, they are "
+            "numbered like words on a page.",
+            _found_down_the_window,
+        ),
+        Mistake(
+            "this is the place inside the window. Where the window itself lies is missing.",
+            _found_inside_only,
+        ),
+        Mistake(
+            "this is the upper left token of the window. The place inside it is missing.",
+            _found_corner,
+        ),
+        Mistake(
+            "it adds windows and tokens as if they were equally large. The next window begins a "
+            "whole window later.",
+            _found_without_steps,
+        ),
+        Mistake(
+            "it makes steps of Mw downwards and of Mh to the right. Down is the height, Mh.",
+            _found_steps_swapped,
+        ),
+        Mistake(
+            "the column comes before the row. Wanted is (picture, row, column).",
+            _found_column_first,
+        ),
+    ),
+)
+
+# --- windows in a video -------------------------------------------------------------------------
+
+
+def partition_video(x, window_size):
+    """(B, T, H, W, C) to (B*num_windows, Mt, Mh, Mw, C), windows that do not overlap."""
+    B, T, H, W, C = x.shape
+    Mt, Mh, Mw = window_size
+    x = x.reshape(B, T // Mt, Mt, H // Mh, Mh, W // Mw, Mw, C)
+    x = x.permute(0, 1, 3, 5, 2, 4, 6, 7)  # what says *which* window to the front, in order
+    return x.reshape(-1, Mt, Mh, Mw, C)
+
+
+def _video(x, window_size, order):
+    B, T, H, W, C = x.shape
+    Mt, Mh, Mw = window_size
+    x = x.reshape(B, T // Mt, Mt, H // Mh, Mh, W // Mw, Mw, C)
+    return x.permute(order).reshape(-1, Mt, Mh, Mw, C)
+
+
+def _video_reshaped(x, window_size):
+    return x.reshape(-1, *window_size, x.shape[-1])
+
+
+def _video_by_frames(x, window_size):
+    return window_partition(x.flatten(0, 1), window_size[1:])[:, None]
+
+
+def _video_space_first(x, window_size):
+    return _video(x, window_size, (0, 3, 5, 1, 2, 4, 6, 7))
+
+
+def _video_windows_first(x, window_size):
+    return _video(x, window_size, (1, 3, 5, 0, 2, 4, 6, 7))
+
+
+def _video_with_gaps(x, window_size):
+    B, T, H, W, C = x.shape
+    Mt, Mh, Mw = window_size
+    x = x.reshape(B, Mt, T // Mt, Mh, H // Mh, Mw, W // Mw, C)
+    return x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, Mt, Mh, Mw, C)
+
+
+def _video_time_last(x, window_size):
+    Mh, Mw, Mt = window_size
+    return partition_video(x, (Mt, Mh, Mw))
+
+
+def _video_sides_swapped(x, window_size):
+    Mt, Mh, Mw = window_size
+    return partition_video(x, (Mt, Mw, Mh))
+
+
+def _video_long_windows(x, window_size):
+    """T frames of a window, however many Mt are asked for."""
+    return partition_video(x, (x.shape[1], *window_size[1:]))
+
+
+def _videos():
+    numbers = torch.arange(32.0).view(1, 4, 2, 4, 1)
+    one = torch.arange(1 * 4 * 4 * 8 * 2.0).view(1, 4, 4, 8, 2)
+    two = torch.arange(2 * 4 * 12 * 24 * 3.0).view(2, 4, 12, 24, 3)
+    scattered = torch.randn(2, 3, 6, 6, 12, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.permute(0, 2, 3, 4, 1)  # (2, 6, 6, 12, 3), channels far apart
+    return [
+        Case("4 frames of 2 x 4 counting numbers", (numbers, (2, 2, 2))),
+        Case("windows that are not square", (one, (2, 4, 1))),
+        Case("two videos, and three unlike sides", (two, (2, 3, 4))),
+        Case("windows of a single frame", (two, (1, 3, 2))),
+        Case("windows as long as the video", (two, (4, 2, 12))),
+        Case("a tensor that does not lie in memory in order", (scattered, (3, 2, 6))),
+        Case("half precision", (scattered.half(), (2, 6, 3))),
+    ]
+
+
+VIDEO = Exercise(
+    solution=partition_video,
+    cases=_videos,
+    checked_on="7 videos: two at once, windows of three unlike sides, of a single frame, as long "
+    "as the video, scattered memory, half precision",
+    allowed=(window_partition,),
+    hints=(
+        "Time is one more axis that is cut as rows and columns are. Which two numbers does frame t "
+        "become?",
+        "Split all three axes: (B, T/Mt, Mt, H/Mh, Mh, W/Mw, Mw, C). Which of these eight say "
+        "which window it is, and which say where in the window?",
+        "Those that say which window go to the front, behind B, in the order time, rows, columns: "
+        "dimensions 0, 1, 3 and 5. Then the others, and one `reshape`.",
+    ),
+    mistakes=(
+        Mistake(
+            "it reads the memory in pieces of a window's size. A window lies scattered in memory: "
+            "its axes must be split and moved before they are merged.",
+            _video_reshaped,
+        ),
+        Mistake("every frame is cut by itself. A window reaches over Mt frames.", _video_by_frames),
+        Mistake(
+            "the windows are right, but come in another order: places first, times within. Time is "
+            "the outermost axis, so the earliest windows come first.",
+            _video_space_first,
+        ),
+        Mistake(
+            "the windows are right, but the videos take turns. All windows of the first video come "
+            "first.",
+            _video_windows_first,
+        ),
+        Mistake(
+            "its windows have gaps: it takes every so many-th token. Those of a window are "
+            "neighbours.",
+            _video_with_gaps,
+        ),
+        Mistake(
+            "it takes the sides of the window for (Mh, Mw, Mt). Time comes first: (Mt, Mh, Mw).",
+            _video_time_last,
+        ),
+        Mistake(
+            "it takes a window's height for its width. The order is (Mt, Mh, Mw).",
+            _video_sides_swapped,
+        ),
+        Mistake(
+            "each window has all frames. Time is cut too, every Mt frames.", _video_long_windows
+        ),
+    ),
+)
+
+# --- windows with gaps --------------------------------------------------------------------------
+
+
+def partition_grid(x, grid_size):
+    """(B, H, W, C) to (B*num_windows, Gh, Gw, C), windows spread evenly over the whole map."""
+    B, H, W, C = x.shape
+    Gh, Gw = grid_size
+    x = x.reshape(B, Gh, H // Gh, Gw, W // Gw, C)
+    x = x.permute(0, 2, 4, 1, 3, 5)  # a window holds token n of *every* block of H/Gh x W/Gw
+    return x.reshape(-1, Gh, Gw, C)
+
+
+def _grid(x, grid_size, order):
+    B, H, W, C = x.shape
+    Gh, Gw = grid_size
+    x = x.reshape(B, Gh, H // Gh, Gw, W // Gw, C)
+    return x.permute(order).reshape(-1, Gh, Gw, C)
+
+
+def _grid_ordinary(x, grid_size):
+    return window_partition(x, grid_size)
+
+
+def _grid_size_as_step(x, grid_size):
+    return partition_grid(x, (x.shape[1] // grid_size[0], x.shape[2] // grid_size[1]))
+
+
+def _grid_blocks(x, grid_size):
+    return window_partition(x, (x.shape[1] // grid_size[0], x.shape[2] // grid_size[1]))
+
+
+def _grid_down_columns(x, grid_size):
+    return _grid(x, grid_size, (0, 4, 2, 1, 3, 5))
+
+
+def _grid_takes_turns(x, grid_size):
+    return _grid(x, grid_size, (2, 4, 0, 1, 3, 5))
+
+
+def _grid_reshaped(x, grid_size):
+    return x.reshape(-1, *grid_size, x.shape[-1])
+
+
+def _grid_rows_only(x, grid_size):
+    B, H, W, C = x.shape
+    Gh, Gw = grid_size
+    x = x.reshape(B, Gh, H // Gh, W // Gw, Gw, C)
+    return x.permute(0, 2, 3, 1, 4, 5).reshape(-1, Gh, Gw, C)
+
+
+def _grid_columns_only(x, grid_size):
+    B, H, W, C = x.shape
+    Gh, Gw = grid_size
+    x = x.reshape(B, H // Gh, Gh, Gw, W // Gw, C)
+    return x.permute(0, 1, 4, 2, 3, 5).reshape(-1, Gh, Gw, C)
+
+
+def _grid_sides_swapped(x, grid_size):
+    return partition_grid(x, grid_size[::-1])
+
+
+def _maps():
+    numbers = torch.arange(24.0).view(1, 4, 6, 1)
+    wide = torch.arange(2 * 6 * 12 * 3.0).view(2, 6, 12, 3)
+    scattered = torch.randn(2, 3, 6, 24, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.permute(0, 2, 3, 1)  # (2, 6, 24, 3), channels far apart
+    return [
+        Case("the lesson's 4 x 6 grid", (numbers, (2, 2))),
+        Case("a grid that is not square", (torch.arange(32.0).view(1, 4, 8, 1), (4, 2))),
+        Case("two pictures, and channels", (wide, (3, 2))),
+        Case("a grid as large as the map", (wide, (6, 12))),
+        Case("a grid of a single token", (wide, (1, 1))),
+        Case("a tensor that does not lie in memory in order", (scattered, (2, 3))),
+        Case("half precision", (scattered.half(), (6, 3))),
+    ]
+
+
+GRID = Exercise(
+    solution=partition_grid,
+    cases=_maps,
+    checked_on="7 maps: two pictures, channels, grids that are not square, as large as the map or "
+    "a single token, scattered memory, half precision",
+    allowed=(window_partition,),
+    hints=(
+        "Take a single axis of 6 tokens and Gw = 2. The windows are (0, 3), (1, 4) and (2, 5). "
+        "Which number stays the same within a window: j // 3 or j % 3?",
+        "Split an axis of H into (Gh, H/Gh). Now the *second* part says which window it is, and "
+        "the first where in the window.",
+        "`x.reshape(B, Gh, H // Gh, Gw, W // Gw, C)`. Dimensions 2 and 4 go to the front, behind "
+        "B, and 1 and 3 after them.",
+    ),
+    mistakes=(
+        Mistake(
+            "these are the lesson's windows, of neighbours. In this grid a window's tokens lie "
+            "H/Gh rows and W/Gw columns apart.",
+            _grid_ordinary,
+        ),
+        Mistake(
+            "it takes the size of a window for the step between its tokens. Gh and Gw say how many "
+            "tokens a window has along each side.",
+            _grid_size_as_step,
+        ),
+        Mistake(
+            "it cuts into Gh x Gw blocks of neighbours. Wanted is the opposite: windows of Gh x Gw "
+            "tokens, one from each of these blocks.",
+            _grid_blocks,
+        ),
+        Mistake(
+            "the windows are right, but counted down the columns. The second begins with the token "
+            "to the right of where the first begins.",
+            _grid_down_columns,
+        ),
+        Mistake(
+            "the windows are right, but the pictures take turns. All windows of the first picture "
+            "come first.",
+            _grid_takes_turns,
+        ),
+        Mistake(
+            "it reads the memory in pieces of a window's size. What says which window it is must "
+            "first come to the front.",
+            _grid_reshaped,
+        ),
+        Mistake(
+            "the rows of a window lie apart, but its columns are neighbours. Both must spread.",
+            _grid_rows_only,
+        ),
+        Mistake(
+            "the columns of a window lie apart, but its rows are neighbours. Both must spread.",
+            _grid_columns_only,
+        ),
+        Mistake(
+            "it takes the height of the grid for its width. grid_size is (Gh, Gw).",
+            _grid_sides_swapped,
+        ),
+    ),
+)
+
+EXERCISES = (FIND, VIDEO, GRID)

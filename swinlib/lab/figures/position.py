@@ -1,5 +1,7 @@
 """Figures of lesson 05: offsets and their numbers, the index, bias tables, kinds of position."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import Rectangle
@@ -306,4 +308,42 @@ def learned_tables(tables: Tensor) -> None:
     axes[0].set_ylabel("key's row minus query's", fontsize=8)
     for ax in axes:
         ax.set_xlabel("key's column minus query's", fontsize=8)
+    plt.show()
+
+
+def where_it_looks(maps: dict[str, Tensor], query: tuple[int, int]) -> None:
+    """One query's weights over its window, one panel for each version.
+
+    Args:
+        maps: title to (Mh, Mw) of weights; the first is the right one.
+        query: (row, column), framed.
+    """
+    Mh, Mw = next(iter(maps.values())).shape
+    figure, axes = panels(len(maps), width=2.15, height=2.15 * Mh / Mw + 0.6)
+    for ax, (title, weights) in zip(axes, maps.items(), strict=True):
+        percent = [[f"{100 * w:.0f}" if w >= 0.005 else "" for w in row] for row in weights]
+        draw_grid(ax, percent, shades=weights, vmin=0, vmax=0.5, highlight=[query], fontsize=8)
+        ax.set_title(fill(title, 18), fontsize=9)
+    plt.show()
+
+
+def stretched(maps: dict[str, Tensor], reach: int) -> None:
+    """The middle of one head's bias tables for different windows.
+
+    Args:
+        maps: title to (2M-1, 2M-1), by query minus key.
+        reach: offsets from -reach to +reach are drawn.
+    """
+    figure, axes = panels(len(maps), width=3.6, height=3.8)
+    for ax, (title, table) in zip(axes, maps.items(), strict=True):
+        first = len(table) // 2 - reach
+        middle = table[first:, first:][: 2 * reach + 1, : 2 * reach + 1]
+        values = [[f"{v:.1f}" if abs(v) >= 0.05 else "" for v in row] for row in middle]
+        draw_grid(ax, values, shades=middle, cmap="cividis", vmin=-1, vmax=5, fontsize=9)
+        places = range(-reach, reach + 1)
+        names = [f"{place:+d}" if place else "0" for place in places]
+        for set_ticks in (ax.set_xticks, ax.set_yticks):
+            set_ticks([place + reach + 0.5 for place in places], names, fontsize=8)
+        ax.tick_params(length=0)
+        ax.set(title=title, xlabel="dx", ylabel="dy")
     plt.show()

@@ -1,5 +1,7 @@
 """Figures of lesson 03: windows on a picture, their order, their cost, padding and walls."""
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
@@ -319,4 +321,30 @@ def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) 
     figure, axes = panels(len(images), width=2.7, height=3.9)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
         draw_photograph(ax, image, patch, window, title=title)
+    plt.show()
+
+
+def mosaics(maps: dict[str, Tensor]) -> None:
+    """Pictures whose tokens are colours, all at one scale, and how far each is from the first.
+
+    Args:
+        maps: title to (H, W, 3) from 0 to 1; the first is the right one.
+    """
+    right = next(iter(maps.values()))
+    H, W = right.shape[:2]
+    height, width = (max(map_.shape[axis] for map_ in maps.values()) for axis in (0, 1))
+    figure, axes = panels(len(maps), width=1.85, height=1.85 * height / width + 0.75)
+    for ax, (title, map_) in zip(axes, maps.items(), strict=True):
+        h, w = map_.shape[:2]
+        ax.imshow(map_.clamp(0, 1).numpy(), extent=(0, w, h, 0))
+        ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+        ax.spines[:].set_visible(False)
+        wrong = int(((map_[:H, :W] - right).abs().amax(-1) > 1e-4).sum())
+        if map_ is right:
+            note = f"{H * W} tokens"
+        elif h * w > H * W:
+            note = f"{h * w - H * W} tokens too many"
+        else:
+            note = f"{wrong} tokens differ"
+        ax.set_title(f"{fill(title, 21)}\n{note}", fontsize=9)
     plt.show()
