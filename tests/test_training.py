@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from swinlib.training import batches as batches_module
 from swinlib.training import data as data_module
 from swinlib.training import loop as loop_module
 from swinlib.training.__main__ import main
@@ -90,10 +91,10 @@ def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="p
 # ----------------------------------------------------------------------------- configuration
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "gpu"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "gpu", "gpu_quick"])
 def test_presets_are_valid_and_build(name):
     config = preset(name)
-    assert config.name == name and set(PRESETS) == {"smoke", "laptop", "gpu"}
+    assert config.name == name and set(PRESETS) == set("smoke laptop gpu gpu_quick".split())
     assert build_model(config, 10)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
     assert TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
     assert PRESETS[name].__doc__
@@ -574,13 +575,13 @@ def test_fewer_pictures_than_a_batch(shapes):
 
 @pytest.mark.parametrize("look_every", [1, 3])
 def test_loss_not_finite(shapes, monkeypatch, look_every, tmp_path):
-    real, calls = loop_module.normalise, []
+    real, calls = batches_module.normalise, []
 
     def spoil(images, mean, std):
         calls.append(1)
         return real(images, mean, std) * (math.nan if len(calls) == 2 else 1)
 
-    monkeypatch.setattr(loop_module, "normalise", spoil)
+    monkeypatch.setattr(batches_module, "normalise", spoil)
     # Every 3: as on a GPU, where the loss is looked at only now and then.
     monkeypatch.setitem(loop_module.REPORT_EVERY, "cpu", look_every)
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 2 \(epoch 1.*learning_rate"):
