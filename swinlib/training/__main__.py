@@ -52,6 +52,8 @@ def _parser():
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE",
                         help="any other field of TrainConfig, such as batch_size=256")  # fmt: skip
     parser.add_argument("--device", help="cuda, mps or cpu; default: the fastest here")
+    parser.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="SECONDS",
+                        help="time from one checkpoint to the next (%(default)s)")  # fmt: skip
     return parser
 
 
@@ -88,8 +90,9 @@ def _train(config, args, out, device, ranks):
         if not checkpoints.exists():  # else it belongs to the run that was begun
             _write_about(config, data, out)
     result = train(
-        config, data, device, on_epoch=_show(config), log=out / "log.jsonl", checkpoints=checkpoints
-    )
+        config, data, device, on_epoch=_show(config), log=out / "log.jsonl",
+        checkpoints=checkpoints, checkpoint_seconds=args.checkpoint_seconds,
+    )  # fmt: skip
     if ranks.first:
         weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
         write_whole(out / "model.safetensors", save(weights))

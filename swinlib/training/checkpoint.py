@@ -19,7 +19,10 @@ from safetensors.torch import load, save
 
 FORMAT = 1  # raised when the files change their meaning
 KEPT = 2  # checkpoints on the disk: if the newest is damaged, the one before serves
-COUNTS = ("epoch", "batch", "losses", "right", "seen", "epoch_seconds", "seconds", "best_epoch")
+# The plain numbers of a Run.
+COUNTS = """
+    epoch batch losses right seen epoch_seconds learning_rate seconds best_epoch
+""".split()
 
 
 class CheckpointError(ValueError):

@@ -86,6 +86,7 @@ class Run:
     right: float = 0.0  # pictures of it that were classified right
     seen: int = 0  # pictures of it
     epoch_seconds: float = 0.0  # training, validation not included
+    learning_rate: float = 0.0  # of the latest step
     seconds: float = 0.0  # since the start; lost work of a killed run does not count
     history: list = field(default_factory=list)  # one dict per finished epoch, see `train`
     best_epoch: int = 0
@@ -354,7 +355,8 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
             continue
         loss = _add_losses(run, ranks.sum(torch.stack(unread)).tolist(), step, rate)
         run.seen += len(unread) * len(y) * ranks.count
-        run.batch, run.epoch_seconds, unread = i, time.perf_counter() - start, []
+        run.batch, run.learning_rate, unread = i, rate, []
+        run.epoch_seconds = time.perf_counter() - start
         report(
             {
                 "step": step,
@@ -402,7 +404,7 @@ def _record(run, val):
         "train_accuracy": so_far["train_accuracy"],
         "val_loss": val.loss,
         "val_accuracy": val.accuracy,
-        "learning_rate": run.optimizer.param_groups[0]["lr"],
+        "learning_rate": run.learning_rate,
         "pictures_per_second": so_far["pictures_per_second"],
         "seconds": run.seconds,
     }
