@@ -1,0 +1,137 @@
+"""swinlib.training.loop: averaged weights, mixed labels, compiled steps, and the GPU's presets."""
+
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+from training_runs import TINY, run, tiny_data
+
+from swinlib.training import loop as loop_module
+from swinlib.training.averaging import start_average, update_average
+from swinlib.training.config import preset
+from swinlib.training.loop import evaluate, train
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+# ---------------------------------------------------------------------------- averaged weights
+
+
+def test_average_against_the_formula():
+    model = nn.Linear(3, 2)
+    average, expected = start_average(model, 0.9), None
+    for step in range(1, 8):
+        with torch.no_grad():
+            model.weight += torch.randn(2, 3)
+        update_average(average, model, warming_up=step <= 3)
+        new = model.weight.detach().clone()
+        expected = new if step <= 3 else 0.9 * expected + 0.1 * new
+        torch.testing.assert_close(average.module.weight.detach(), expected)
+    assert start_average(model, 0.0) is None
+    update_average(None, model, warming_up=False)
+
+
+def test_the_average_is_what_is_measured_and_returned(monkeypatch):
+    kept = {}
+    real = loop_module.update_average
+
+    def spy(average, model, warming_up):
+        real(average, model, warming_up)
+        kept["average"], kept["last"] = copy.deepcopy(average.module), copy.deepcopy(model)
+
+    monkeypatch.setattr(loop_module, "update_average", spy)
+    data = tiny_data()
+    result = run(TINY.replace(epochs=1), data)
+    weights = {"average": kept["average"].state_dict(), "last": kept["last"].state_dict()}
+    got = result.model.state_dict()
+    assert all(torch.equal(got[k], weights["average"][k]) for k in got)
+    assert not torch.equal(got["head.weight"], weights["last"]["head.weight"])
+    val = evaluate(
+        kept["average"], data.val_images, data.val_labels, data.mean, data.std,
+        label_smoothing=TINY.label_smoothing,
+    )  # fmt: skip
+    assert result.history[0]["val_loss"] == pytest.approx(val.loss, abs=1e-6)
+
+
+def test_warm_up_of_the_average_ends_with_that_of_the_learning_rate(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        loop_module, "update_average", lambda a, m, warming_up: seen.append(warming_up)
+    )
+    run(TINY.replace(epochs=2, warmup_epochs=1.5))  # four steps an epoch
+    assert seen == [True] * 6 + [False] * 2
+
+
+# -------------------------------------------------------------------------------- mixed labels
+
+
+def test_right_answers_to_mixed_pictures():
+    logits = torch.tensor([[2.0, 1, 0], [0, 2, 1], [0, 1, 2]])
+    assert loop_module._count_right(logits, torch.tensor([0, 1, 1])) == 2
+    shares = torch.tensor([[0.6, 0.4, 0], [0.7, 0.3, 0], [0, 0.1, 0.9]])
+    assert loop_module._count_right(logits, shares) == 2
+
+
+# ------------------------------------------------------------------------------ compiled steps
+
+
+def test_compiled_steps_are_the_same_steps(monkeypatch):
+    """With the compiler's front end, which traces the model, and without its slow back end."""
+    calls = []
+    real = torch.compile
+
+    def quick(model):
+        calls.append(model)
+        return real(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", quick)
+    config = TINY.replace(epochs=1, drop_path_rate=0.0)
+    plain = run(config)
+    assert not calls
+    compiled = run(config.replace(compile=True))
+    assert len(calls) == 1
+    assert compiled.history[0]["train_loss"] == pytest.approx(plain.history[0]["train_loss"])
+    assert compiled.test_loss == pytest.approx(plain.test_loss)
+    assert set(compiled.model.state_dict()) == set(plain.model.state_dict())
+
+
+# ------------------------------------------------------------------------------- GPU's presets
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu_quick"])
+def test_gpu_preset_for_a_few_steps(name, tmp_path):
+    """The whole recipe and the true model, with few and small batches and without compiling."""
+    recipe = preset(name)
+    config = recipe.replace(batch_size=8, epochs=2, warmup_epochs=1, compile=False)
+    some, steps = slice(16), []
+    data = tiny_data()
+    data = dataclasses.replace(
+        data,
+        **{f: getattr(data, f)[some] for f in vars(data) if f.endswith(("images", "labels"))},
+    )
+    result = train(config, data, "cpu", steps.append, checkpoints=tmp_path, checkpoint_seconds=1000)
+    assert len(steps) == 4 and all(math.isfinite(s["loss"]) for s in steps)
+    assert steps[0]["loss"] == pytest.approx(math.log(10), abs=1)
+    assert steps[1]["learning_rate"] == recipe.learning_rate
+    assert steps[-1]["learning_rate"] == pytest.approx(recipe.final_learning_rate)
+    weights = result.model.state_dict()
+    assert weights["layers.1.blocks.5.attn.qkv.weight"].shape == (3 * 192, 192)
+    assert all(w.isfinite().all() for w in weights.values())
+    assert result.test_probabilities.shape == (16, 10)
+
+
+def test_gpu_presets_name_what_they_use():
+    full, quick = preset("gpu"), preset("gpu_quick")
+    for config in (full, quick):
+        assert config.precision == "bfloat16" and config.compile and config.average_decay
+        assert config.mixup_alpha and config.cutmix_alpha and config.randaugment_ops
+        assert 48_000 // config.batch_size * config.epochs > 1 / (1 - config.average_decay)
+    assert quick.epochs <= full.epochs / 3
+    model = {"patch_size", "embed_dim", "depths", "num_heads", "window_size"}
+    assert all(getattr(full, field) == getattr(quick, field) for field in model)
