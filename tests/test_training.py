@@ -91,10 +91,13 @@ def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="p
 # ----------------------------------------------------------------------------- configuration
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "gpu", "gpu_quick"])
+RECIPES = ["smoke", "laptop", "gpu", "gpu_quick", "imagenet"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_presets_are_valid_and_build(name):
     config = preset(name)
-    assert config.name == name and set(PRESETS) == set("smoke laptop gpu gpu_quick".split())
+    assert config.name == name and set(PRESETS) == set(RECIPES)
     assert build_model(config, 10)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
     assert TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
     assert PRESETS[name].__doc__
@@ -260,7 +263,9 @@ def test_cache_is_reused_renewed_and_survives_damage(tmp_path, monkeypatch):
     config = TINY.replace(val_size=2)
     reads = []
     decode = data_module._decode
-    monkeypatch.setattr(data_module, "_decode", lambda f: reads.append(len(f)) or decode(f))
+    monkeypatch.setattr(
+        data_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
+    )
     first = load_dataset(tmp_path, "imagefolder", config=config)
     second = load_dataset(tmp_path, "imagefolder", config=config)
     assert reads == [18] and torch.equal(first.train_images, second.train_images)
@@ -333,6 +338,10 @@ def test_official_files_missing_or_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(data_module, "_shapes", lambda: small)
     data = load_dataset(tmp_path, download=False, config=TINY)
     assert "damaged" in data.announcement and "cifar-10-python.tar.gz" in data.announcement
+    assert "cifar-10-python.tar.gz has 15 bytes and a wrong checksum" in data.announcement
+    (tmp_path / "cifar-10-python.tar.gz").unlink()
+    with pytest.raises(DatasetError, match="data_batch_1 has 12 bytes and a wrong checksum"):
+        load_dataset(tmp_path, "cifar10", download=False)
 
 
 def test_official_files_are_read(tmp_path, monkeypatch):
