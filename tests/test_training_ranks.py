@@ -4,18 +4,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import TINY, tiny_data, without_times
+from training_runs import TINY, tiny_data, tiny_folder, without_times
 
 from swinlib.training.__main__ import main
 from swinlib.training.distributed import Ranks, find_ranks
 from swinlib.training.loop import _require_equal_shares
 
+ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 FIELDS = """
-    embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 epochs=2 warmup_epochs=0.5
+    embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 epochs=6 warmup_epochs=0.5
     train_limit=50 test_limit=20 mixup_alpha=0.8 cutmix_alpha=1.0 randaugment_ops=1
     erasing_probability=0.5 average_decay=0.8 learning_rate=1e-3
 """.split()
@@ -23,37 +25,48 @@ FIELDS = """
 
 def arguments(out, *more):
     """The command line of a small run on the CPU."""
-    argv = ["--preset", "smoke", "--data", str(out.parent), "--dataset", "shapes"]
+    argv = ["--preset", "smoke", "--data", str(out.parent), "--dataset", str(out.parent / "shapes")]
     return [*argv, "--out", str(out), "--device", "cpu", "--set", *FIELDS, *more]
 
 
 def torchrun(processes, argv):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "-m", "swinlib.training", *argv]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    return [*command, f"--nproc-per-node={processes}", "-m", "swinlib.training", *argv]
+
+
+def stop_after_a_checkpoint(command, out):
+    """Starts the command and ends it, at no moment in particular, in the second epoch or later."""
+    with subprocess.Popen(command, env=ENV, stderr=subprocess.DEVNULL) as started:
+        begun = time.monotonic()
+        while not list((out / "checkpoints").glob("epoch-00002-*.json")):
+            assert started.poll() is None and time.monotonic() - begun < 300
+            time.sleep(0.005)
+        started.terminate()  # torchrun hands this on; a plain kill would leave its processes alive
+    assert not (out / "model.safetensors").exists()
 
 
 def log_of(out):
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert [line.pop("kind") for line in lines] == ["config", "epoch", "epoch", "test"]
+    assert [line.pop("kind") for line in lines] == ["config", *["epoch"] * 6, "test"]
     return lines[0], [without_times(line) for line in lines[1:]]
 
 
-def test_two_processes_follow_one(tmp_path):
+def test_two_processes_stopped_and_resumed_follow_one(tmp_path):
     """Same pictures, same augmentation, same losses, same weights, to rounding; no drop path here,
     since each process drops other paths."""
+    tiny_folder(tmp_path / "shapes")
     one, two = tmp_path / "one", tmp_path / "two"
-    done = torchrun(2, arguments(two))
+    command = torchrun(2, arguments(two))
+    stop_after_a_checkpoint([*command, "--checkpoint-seconds", "0"], two)
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("test accuracy") == done.stdout.count("epoch   2 of 2") == 1
+    assert done.stdout.count("test accuracy") == done.stdout.count("epoch   1 of 6") == 1
     main(arguments(one))
 
     assert {f.name for f in two.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
-    (header, *_), (other, *_) = log_of(one), log_of(two)
+    (header, epochs), (other, same) = log_of(one), log_of(two)
     assert (header["processes"], other["processes"]) == (1, 2)
-    for ours, theirs in zip(log_of(one)[1], log_of(two)[1], strict=True):
+    for ours, theirs in zip(epochs, same, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     weights, same = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     for name, weight in weights.items():

@@ -14,10 +14,13 @@ import torch
 from safetensors.torch import load_file
 from training_runs import TINY, outcome, run, tiny_data, without_times
 
+from swinlib.training import __main__ as command
 from swinlib.training import batches as batches_module
 from swinlib.training import checkpoint as checkpoint_module
+from swinlib.training import data as data_module
 from swinlib.training.checkpoint import CheckpointError, write_whole
 from swinlib.training.config import TrainConfig
+from swinlib.training.data import SHAPE_CLASSES, draw_shapes
 from swinlib.training.loop import train
 
 HERE = Path(__file__).parent
@@ -271,3 +274,63 @@ def test_weights_not_finite_are_not_saved(tmp_path, monkeypatch):
     with pytest.raises(FloatingPointError, match="no longer finite numbers in epoch 2.*batch 3"):
         run(checkpoints=tmp_path)
     assert newest(tmp_path, "json").stem == "epoch-00002-batch-000002"
+
+
+# ----------------------------------------------------------------------------- the command line
+
+FIELDS = """
+    embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 warmup_epochs=0.5
+    train_limit=50 test_limit=20 drop_path_rate=0.2
+""".split()
+
+
+def arguments(out, *more):
+    argv = ["--preset", "smoke", "--dataset", "shapes", "--data", str(out.parent), "--out"]
+    argv += [str(out), "--device", "cpu", "--epochs", "3", "--checkpoint-seconds", "0"]
+    return [*argv, "--set", *FIELDS, *more]
+
+
+def test_command_line_resumes_by_itself(tmp_path, monkeypatch, capsys):
+    few = draw_shapes(120, 1), draw_shapes(30, 2), SHAPE_CLASSES, "generated shapes"
+    monkeypatch.setattr(data_module, "_shapes", lambda: few)
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def show(config):
+            def stop(record):
+                if record["epoch"] == 2:
+                    raise Stop
+
+            return stop
+
+        patch.setattr(command, "_show", show)
+        with pytest.raises(Stop):
+            command.main(arguments(out))
+    about = (out / "config.json").read_bytes()
+    assert not (out / "model.safetensors").exists() and newest(out / "checkpoints", "json")
+
+    with pytest.raises(SystemExit):
+        command.main(arguments(out, "learning_rate=1e-4"))
+    assert "config.learning_rate is 0.002 there and 0.0001 here" in capsys.readouterr().err
+    assert (out / "config.json").read_bytes() == about
+
+    resumed = command.main(arguments(out))
+    assert {f.name for f in out.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
+    assert outcome(resumed) == outcome(command.main(arguments(tmp_path / "other")))
+    with pytest.raises(SystemExit):
+        command.main(arguments(out))
+    assert "holds a finished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("batch_size", "--set 'batch_size', wanted FIELD=VALUE"),
+        ("batch=3", "TrainConfig has no field 'batch'"),
+        ("batch_size=many", "batch_size='many', wanted a whole number"),
+    ],
+)
+def test_command_line_set(text, words, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--preset", "smoke", "--set", text])
+    assert words in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import hashlib
 
 import torch
+from PIL import Image
 
 from swinlib.training.config import TrainConfig
 from swinlib.training.data import SHAPE_CLASSES, ImageSet, draw_shapes
@@ -63,3 +64,13 @@ def run(config=TINY, data=None, **more):
     torch.set_num_threads(1)
     data = tiny_data() if data is None else data
     return train(config, data, "cpu", progress=False, checkpoint_seconds=0, **more)
+
+
+def tiny_folder(root):
+    """An image folder with a few shapes, for runs in processes of their own."""
+    for split, count, seed in (("train", 70, 1), ("test", 20, 2)):
+        for i, (image, label) in enumerate(zip(*draw_shapes(count, seed), strict=True)):
+            folder = root / split / SHAPE_CLASSES[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+    return root
