@@ -1,7 +1,8 @@
 """Lesson 08: training a Swin Transformer on small pictures.
 
-config.py       every knob of a run, and the presets "smoke", "laptop", "gpu" and "gpu_quick"
+config.py       every knob of a run, and presets such as "laptop" and "gpu"
 data.py         CIFAR-10, image folders or generated shapes, as tensors in memory
+stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees
 averaging.py    an average of the weights over the last steps

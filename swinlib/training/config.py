@@ -166,6 +166,7 @@ def smoke() -> TrainConfig:
         window_size=4,
         init_std=0.06,
         # data and augmentation
+        dataset="auto",
         val_size=500,
         train_limit=2000,
         test_limit=500,
@@ -200,6 +201,7 @@ def laptop() -> TrainConfig:
         window_size=4,
         init_std=0.06,
         # data and augmentation
+        dataset="auto",
         val_size=5000,
         crop_padding=4,
         flip_probability=0.5,
@@ -235,6 +237,7 @@ def gpu() -> TrainConfig:
         init_std=0.04,
         drop_path_rate=0.1,
         # data and augmentation
+        dataset="auto",
         val_size=2000,
         randaugment_ops=2,
         randaugment_magnitude=9,

@@ -85,12 +85,14 @@ def join(device=None):
         number, found = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
         if number >= found:
             raise ValueError(
-                f"process {number + 1} of this machine finds {found} GPUs, wanted one "
-                f"for each process: --nproc-per-node={found}"
+                f"process {number + 1} of this machine finds {found} GPUs, wanted one for each "
+                f"process: --nproc-per-node={found}"
             )
         device = torch.device("cuda", number)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     try:
         yield device
     finally:
