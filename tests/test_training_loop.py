@@ -66,6 +66,9 @@ def test_warm_up_of_the_average_ends_with_that_of_the_learning_rate(monkeypatch)
     )
     run(TINY.replace(epochs=2, warmup_epochs=1.5))  # four steps an epoch
     assert seen == [True] * 6 + [False] * 2
+    seen.clear()
+    run(TINY.replace(epochs=2, warmup_epochs=1.5, average_every=3))
+    assert seen == [True, True]  # after steps 3 and 6 of 8
 
 
 # -------------------------------------------------------------------------------- mixed labels
@@ -131,7 +134,8 @@ def test_gpu_presets_name_what_they_use():
     for config in (full, quick):
         assert config.precision == "bfloat16" and config.compile and config.average_decay
         assert config.mixup_alpha and config.cutmix_alpha and config.randaugment_ops
-        assert 48_000 // config.batch_size * config.epochs > 1 / (1 - config.average_decay)
+        looks_back = config.average_every / (1 - config.average_decay)  # steps
+        assert looks_back < 48_000 // config.batch_size * config.epochs / 10
     assert quick.epochs <= full.epochs / 3
     model = {"patch_size", "embed_dim", "depths", "num_heads", "window_size"}
     assert all(getattr(full, field) == getattr(quick, field) for field in model)

@@ -21,6 +21,7 @@ from swinlib.training import data as data_module
 from swinlib.training.checkpoint import CheckpointError, write_whole
 from swinlib.training.config import TrainConfig
 from swinlib.training.data import SHAPE_CLASSES, draw_shapes
+from swinlib.training.distributed import Ranks
 from swinlib.training.loop import train
 
 HERE = Path(__file__).parent
@@ -194,6 +195,24 @@ def test_a_damaged_one_falls_back(folder, undisturbed, damage, ending):
         return
     with pytest.warns(UserWarning, match=f"{path.name}.*trying the checkpoint before it"):
         assert outcome(run(checkpoints=folder)) == undisturbed
+
+
+def test_a_damaged_one_goes_once_there_is_a_better_one(folder):
+    """It is of a later moment than the next ones to be written, and must not push them out."""
+    late = folder / "epoch-00003-batch-000004.json"
+    late.write_text("{")
+    late.with_suffix(".safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="epoch-00003-batch-000004.json is cut short"):
+        stop_at(9, folder)
+    names = [f.stem for f in sorted(folder.glob("*.json"))]
+    assert names == ["epoch-00002-batch-000004", "epoch-00003-batch-000000"]
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_machines_that_see_different_folders(folder, monkeypatch):
+    monkeypatch.setattr(Ranks, "gather", lambda self, value: [value, "something else"])
+    with pytest.raises(CheckpointError, match="must be one folder that all machines see"):
+        run(checkpoints=folder)
 
 
 def test_all_damaged(folder):

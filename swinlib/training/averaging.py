@@ -10,8 +10,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 def start_average(model, decay):
     """A copy of the model whose weights follow as an exponential moving average (EMA).
 
-    decay: share of the old average that each step keeps, 0 to below 1. 0.999 looks back about a
-        thousand steps. 0 is off.
+    decay: share of the old average that each update keeps, 0 to below 1. 0.99 looks back about a
+        hundred updates. 0 is off.
 
     Returns an AveragedModel, whose ``module`` is the averaged model, or None when off.
     """

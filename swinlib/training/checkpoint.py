@@ -65,6 +65,7 @@ class Checkpoints:
         self.folder = None if folder is None else Path(folder)
         self.ranks, self.device, self.every = ranks, device, every
         self.last = time.perf_counter()
+        self.damaged = set()  # names of checkpoints that were passed over
         if self.folder is not None:
             self.identity = {
                 "config": json.loads(json.dumps(config.to_dict())),  # lists for tuples, as read
@@ -98,11 +99,13 @@ class Checkpoints:
         facts["sha256 of these facts"] = _digest(facts)
         write_whole(self.folder / f"{name}.safetensors", data)
         write_whole(self.folder / f"{name}.json", (json.dumps(facts, indent=1) + "\n").encode())
+        self.damaged.discard(name)
         self._tidy_up()
 
     def _tidy_up(self):
         """Removes all but the newest, and what a crash left half-written."""
-        kept = {path.stem for path in self._newest_first()[:KEPT]}
+        whole = [p.stem for p in self._newest_first() if p.stem not in self.damaged]
+        kept = whole[:KEPT]
         for path in self.folder.glob("epoch-*"):
             if path.name.split(".")[0] not in kept or path.suffix == ".part":
                 path.unlink()
@@ -118,7 +121,7 @@ class Checkpoints:
         Raises CheckpointError when there are checkpoints but resume is False, when none of them is
         whole, and when the newest whole one is of another run or format.
         """
-        if self.folder is None or not self.folder.is_dir():
+        if self.folder is None:
             return
         paths = self._newest_first()
         if paths and not resume:
@@ -131,6 +134,7 @@ class Checkpoints:
                 facts, tensors = _read(path)
             except _Damaged as error:
                 damage = str(error)
+                self.damaged.add(path.stem)
                 warnings.warn(f"{damage}; trying the checkpoint before it", stacklevel=2)
                 continue
             _refuse_a_stranger(path, facts, self.identity)

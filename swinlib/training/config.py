@@ -36,8 +36,8 @@ class TrainConfig:
     val_size: int = 5000  # pictures taken from the training set for validation
     train_limit: int | None = None  # training pictures used at most
     test_limit: int | None = None  # test pictures used at most
-    image_size: int | None = None  # pixels per side after resizing; None: all have one size already
-    stream: bool = False  # read the files anew in every epoch: for folders too big for memory
+    image_size: int | None = None  # pixels per side that pictures in folders are resized to, or not
+    stream: bool = False  # read a folder's files anew in every epoch: if too big for memory
 
     # Augmentation, in the order in which it happens: see augment.py.
     randaugment_ops: int = 0  # operations of RandAugment on each picture; 0 is off
@@ -60,7 +60,8 @@ class TrainConfig:
     warmup_epochs: float = 1.0  # epochs in which the learning rate climbs in a straight line
     label_smoothing: float = 0.1  # share of each label spread evenly over all classes
     clip_norm: float | None = 1.0  # longest gradient (2-norm over all weights); None is off
-    average_decay: float = 0.0  # share of the old average kept per step (EMA), as 0.999; 0 is off
+    average_decay: float = 0.0  # share of the old average kept per update (EMA); 0 is off
+    average_every: int = 1  # steps from one update of the average to the next
 
     # Arithmetic.
     precision: str = "float32"  # or "bfloat16": autocast on GPUs that have it, float32 elsewhere
@@ -79,7 +80,7 @@ class TrainConfig:
         _require(same, "num_heads", self.num_heads, f"as many entries as depths={self.depths}")
         for field in (
             "patch_size", "embed_dim", "window_size", "val_size", "randaugment_group",
-            "batch_size", "epochs",
+            "batch_size", "average_every", "epochs",
         ):  # fmt: skip
             value = getattr(self, field)
             _require(_is_int(value, 1), field, value, "a whole number of at least 1")
@@ -254,7 +255,8 @@ def gpu() -> TrainConfig:
         epochs=300,
         warmup_epochs=15,
         label_smoothing=0.1,
-        average_decay=0.999,
+        average_decay=0.99,
+        average_every=10,
         # arithmetic
         precision="bfloat16",
         compile=True,
@@ -275,7 +277,7 @@ def gpu_quick() -> TrainConfig:
         mix_probability=0.5,
         epochs=60,
         warmup_epochs=5,
-        average_decay=0.998,
+        average_decay=0.98,
     )
 
 

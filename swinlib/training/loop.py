@@ -26,7 +26,7 @@ from tqdm import tqdm
 from swinlib.model import SwinTransformer
 from swinlib.training.augment import normalise
 from swinlib.training.averaging import start_average, update_average
-from swinlib.training.batches import training_batches
+from swinlib.training.batches import on_device, training_batches
 from swinlib.training.checkpoint import Checkpoints, write_whole
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.distributed import find_ranks
@@ -269,6 +269,7 @@ def train(
         progress, log, on_step, on_epoch = False, None, None, None
     keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
     keeper.restore(run, resume)
+    data = on_device(data, device)
     forward = ranks.wrap(run.model)
     compiled = config.compile and _can_compile(device)
     if compiled:
@@ -348,7 +349,8 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
         run.optimizer.step()
-        update_average(run.average, run.model, warming_up=step <= warmup)
+        if step % config.average_every == 0:
+            update_average(run.average, run.model, warming_up=step <= warmup)
 
         unread.append(torch.stack([loss.detach() / ranks.count, _count_right(logits, y)]))
         if i % REPORT_EVERY[device.type] and i != per_epoch:
