@@ -101,7 +101,7 @@ def at_random_moments(folder, seed):
     chance, ends = random.Random(seed), []
     while len(ends) < 10 and 0 not in ends:
         child = in_child(lambda: run(**places))
-        time.sleep(chance.uniform(0, 0.2))  # seconds; a whole run takes about half a second
+        time.sleep(chance.uniform(0, 0.15))  # seconds; a whole run takes about half a second
         os.kill(child, signal.SIGKILL)
         ends.append(end_of(child))
     return {"outcome": outcome(run(**places)), "ends": ends}

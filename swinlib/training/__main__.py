@@ -34,7 +34,7 @@ def main(argv=None):
             parser.error(f"{out} holds a finished run; choose another --out or delete it")
         with join(args.device) as device:
             return _train(config, args, out, device, find_ranks())
-    except (CheckpointError, DatasetError, ValueError) as error:
+    except (CheckpointError, DatasetError, FloatingPointError, ValueError) as error:
         parser.error(str(error))
 
 
