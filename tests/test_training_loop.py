@@ -1,8 +1,11 @@
 """swinlib.training.loop: averaged weights, mixed labels, compiled steps, and the GPU's presets."""
 
+import contextlib
 import copy
 import dataclasses
+import io
 import math
+import re
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from training_runs import TINY, run, tiny_data
 
 from swinlib.training import loop as loop_module
 from swinlib.training.averaging import start_average, update_average
+from swinlib.training.batches import _beside_the_steps
 from swinlib.training.config import preset
 from swinlib.training.loop import evaluate, train
 
@@ -79,6 +83,74 @@ def test_right_answers_to_mixed_pictures():
     assert loop_module._count_right(logits, torch.tensor([0, 1, 1])) == 2
     shares = torch.tensor([[0.6, 0.4, 0], [0.7, 0.3, 0], [0, 0.1, 0.9]])
     assert loop_module._count_right(logits, shares) == 2
+
+
+# -------------------------------------------------------------------------------- progress bar
+
+
+def test_progress_bar(monkeypatch, tmp_path):
+    screen = io.StringIO()
+    real = loop_module.tqdm
+
+    def bar(**options):
+        return real(**options | {"disable": False, "file": screen, "mininterval": 0, "ncols": 200})
+
+    monkeypatch.setattr(loop_module, "tqdm", bar)
+
+    def stop(state):
+        if state["step"] == 6:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(TINY, tiny_data(), "cpu", stop, checkpoints=tmp_path, checkpoint_seconds=0)
+    lines = screen.getvalue().split("\r")
+    assert re.search(r"0/12 \[00:00<\?", lines[1])
+    wanted = r"6/12 \[00:\d\d<00:\d\d, loss \d\.\d+, accuracy [\d.]+%, [\d,]+ pictures/s\]"
+    assert re.search(wanted, lines[-1])
+    screen.seek(0)
+    screen.truncate()
+    train(TINY, tiny_data(), "cpu", checkpoints=tmp_path)
+    lines = screen.getvalue().split("\r")
+    assert "5/12 [00:00<?" in lines[1]  # begins where it stopped
+    assert "12/12 [" in lines[-1] and "pictures/s]" in lines[-1]
+
+
+# --------------------------------------------------------------------------- batches on a GPU
+
+
+def test_batches_are_prepared_beside_the_steps(monkeypatch):
+    """The order of events on a GPU's two streams, with stand-ins for both."""
+    events = []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def wait_stream(self, other):
+            events.append(f"{self.name} waits for {other.name}")
+
+    class Batch:
+        def record_stream(self, stream):
+            events.append(f"kept for {stream.name}")
+
+    @contextlib.contextmanager
+    def stream(which):
+        events.append(f"on {which.name}")
+        yield
+        events.append("back")
+
+    def source():
+        events.append("prepared")
+        yield (Batch(),)
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("beside"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("steps"))
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    assert len(list(_beside_the_steps(source(), torch.device("cuda")))) == 1
+    assert events == [
+        "beside waits for steps", "on beside", "prepared", "back", "steps waits for beside",
+        "kept for steps", "on beside", "back",
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ compiled steps

@@ -4,7 +4,8 @@ DistributedDataParallel averages their gradients.
     torchrun --nproc-per-node=8 -m swinlib.training --preset gpu --data data --out runs/gpu
 
 A rank is the number of a process, from 0. Every step takes ``config.batch_size`` pictures, and each
-process an equal share of them, so N processes follow the same path as one. Only rank 0 writes.
+process an equal share of them, so N processes follow the same path as one, but for drop path: each
+drops others. All measure the same validation and test pictures. Only rank 0 writes.
 Source: https://docs.pytorch.org/tutorials/intermediate/ddp_tutorial.html
 """
 
