@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from training_runs import TINY, tiny_data, tiny_folder, without_times
 
 from swinlib.training.__main__ import main
-from swinlib.training.distributed import Ranks, find_ranks
+from swinlib.training.distributed import Ranks, find_ranks, join, one_after_the_other
 from swinlib.training.loop import _require_equal_shares
 
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -60,6 +60,7 @@ def test_two_processes_stopped_and_resumed_follow_one(tmp_path):
     stop_after_a_checkpoint([*command, "--checkpoint-seconds", "0"], two)
     done = subprocess.run(command, env=ENV, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "FutureWarning" not in done.stderr, done.stderr
     assert done.stdout.count("test accuracy") == done.stdout.count("epoch   1 of 6") == 1
     main(arguments(one))
 
@@ -95,3 +96,20 @@ def test_alone_nothing_changes():
     assert ranks.sum(values) is values and ranks.gather("x") == ["x"] and ranks.obey(True)
     batch = torch.ones(3, 2)
     assert torch.equal(ranks.share(batch), batch)
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    for name, value in {"RANK": "2", "WORLD_SIZE": "3", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="process 3 of this machine finds 2 GPUs.*per-node=2"):
+        with join("cuda"):
+            pass
+
+
+def test_not_under_torchrun(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with join("cpu") as device:
+        assert device == torch.device("cpu") and find_ranks().count == 1
+    assert one_after_the_other(Ranks(), lambda: "loaded") == "loaded"

@@ -220,7 +220,8 @@ def laptop() -> TrainConfig:
 
 
 def gpu() -> TrainConfig:
-    """The full recipe for one large GPU. A recipe only: no result has been recorded with it yet.
+    """The full recipe for one large GPU. It aims at 96 per cent on CIFAR-10 in ten minutes on one
+    H200, but it is a recipe only: no result has been recorded with it yet.
 
     Sizes after Lee, Lee and Song, "Vision Transformer for Small-Size Datasets" (2021), whose Swin
     has patches of 2, windows of 4 and widths 96, 192, 384. Augmentation after section A2.1 of the

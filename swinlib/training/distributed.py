@@ -38,9 +38,7 @@ class Ranks:
 
     def wrap(self, model):
         """The model to train: its backward pass averages the gradients of all processes."""
-        if self.count == 1:
-            return model
-        return DistributedDataParallel(model, broadcast_buffers=False)  # ours are constants
+        return model if self.count == 1 else DistributedDataParallel(model)
 
     def sum(self, values):
         """The sum over all processes of a tensor."""
