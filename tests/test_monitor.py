@@ -84,6 +84,18 @@ def test_widget_follows_a_run_and_starts_again():
     assert monitor.history == [] and "step 1 of 40" in monitor.value
 
 
+def test_widget_follows_a_run_that_resumes():
+    monitor = TrainingMonitor(interval=0)
+    for step in range(1, 26):
+        monitor.on_step(state(step))
+        if step % 10 == 0:
+            monitor.on_epoch(record(step // 10))
+    monitor.on_epoch(record(1))  # interrupted in step 25; the last checkpoint was after step 23
+    monitor.on_epoch(record(2))
+    monitor.on_step(state(24))
+    assert [r["epoch"] for r in monitor.history] == [1, 2] and "step 24 of 40" in monitor.value
+
+
 def test_pictures_are_spaced_out():
     monitor = TrainingMonitor(interval=1000)
     values = set()

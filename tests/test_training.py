@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from swinlib.training import batches as batches_module
 from swinlib.training import data as data_module
 from swinlib.training import loop as loop_module
 from swinlib.training.__main__ import main
@@ -90,10 +91,13 @@ def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="p
 # ----------------------------------------------------------------------------- configuration
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "gpu"])
+RECIPES = ["smoke", "laptop", "gpu", "gpu_quick", "imagenet"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_presets_are_valid_and_build(name):
     config = preset(name)
-    assert config.name == name and set(PRESETS) == {"smoke", "laptop", "gpu"}
+    assert config.name == name and set(PRESETS) == set(RECIPES)
     assert build_model(config, 10)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
     assert TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
     assert PRESETS[name].__doc__
@@ -120,6 +124,17 @@ def test_presets_are_valid_and_build(name):
         ("crop_fill", "mirror"),
         ("flip_probability", 1.5),
         ("batch_size", True),
+        ("average_every", 0),
+        ("average_decay", 1.0),
+        ("randaugment_ops", -1),
+        ("randaugment_magnitude", 31),
+        ("randaugment_group", 0),
+        ("erasing_probability", 1.1),
+        ("mix_probability", -0.1),
+        ("mixup_alpha", -1),
+        ("cutmix_alpha", math.inf),
+        ("image_size", 0),
+        ("stream", "yes"),
         ("learning_rate", math.nan),
         ("learning_rate", "1e-3"),
         ("final_learning_rate", -1e-6),
@@ -259,7 +274,9 @@ def test_cache_is_reused_renewed_and_survives_damage(tmp_path, monkeypatch):
     config = TINY.replace(val_size=2)
     reads = []
     decode = data_module._decode
-    monkeypatch.setattr(data_module, "_decode", lambda f: reads.append(len(f)) or decode(f))
+    monkeypatch.setattr(
+        data_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
+    )
     first = load_dataset(tmp_path, "imagefolder", config=config)
     second = load_dataset(tmp_path, "imagefolder", config=config)
     assert reads == [18] and torch.equal(first.train_images, second.train_images)
@@ -332,6 +349,10 @@ def test_official_files_missing_or_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(data_module, "_shapes", lambda: small)
     data = load_dataset(tmp_path, download=False, config=TINY)
     assert "damaged" in data.announcement and "cifar-10-python.tar.gz" in data.announcement
+    assert "cifar-10-python.tar.gz has 15 bytes and a wrong checksum" in data.announcement
+    (tmp_path / "cifar-10-python.tar.gz").unlink()
+    with pytest.raises(DatasetError, match="data_batch_1 has 12 bytes and a wrong checksum"):
+        load_dataset(tmp_path, "cifar10", download=False)
 
 
 def test_official_files_are_read(tmp_path, monkeypatch):
@@ -574,13 +595,13 @@ def test_fewer_pictures_than_a_batch(shapes):
 
 @pytest.mark.parametrize("look_every", [1, 3])
 def test_loss_not_finite(shapes, monkeypatch, look_every, tmp_path):
-    real, calls = loop_module.normalise, []
+    real, calls = batches_module.normalise, []
 
     def spoil(images, mean, std):
         calls.append(1)
         return real(images, mean, std) * (math.nan if len(calls) == 2 else 1)
 
-    monkeypatch.setattr(loop_module, "normalise", spoil)
+    monkeypatch.setattr(batches_module, "normalise", spoil)
     # Every 3: as on a GPU, where the loss is looked at only now and then.
     monkeypatch.setitem(loop_module.REPORT_EVERY, "cpu", look_every)
     with pytest.raises(FloatingPointError, match=r"loss is nan at step 2 \(epoch 1.*learning_rate"):

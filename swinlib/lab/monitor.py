@@ -55,6 +55,8 @@ class TrainingMonitor(ipywidgets.HTML):
 
     def on_epoch(self, record):
         """Takes the dict that ``train`` hands to its ``on_epoch``."""
+        if self.history and record["epoch"] <= self.history[-1]["epoch"]:
+            self._restart()  # a run that resumes hands over its epochs from the first one on
         self.history = [*self.history, dict(record)]
         self._draw()
 

@@ -1,14 +1,28 @@
 """Lesson 08: training a Swin Transformer on small pictures.
 
-config.py   every knob of a run, and the presets "smoke", "laptop" and "gpu"
-data.py     CIFAR-10, image folders or generated shapes, as tensors in memory
-augment.py  crops and flips for a whole batch at once
-loop.py     the schedule, the loop, evaluation
+config.py       every knob of a run, and presets such as "laptop" and "gpu"
+data.py         CIFAR-10, image folders or generated shapes, as tensors in memory
+stream.py       image folders too big for memory
+augment.py      crops, flips and stronger augmentation for a whole batch at once
+batches.py      from an order of pictures to the batches that the model sees
+averaging.py    an average of the weights over the last steps
+loop.py         the schedule, the loop, evaluation
+checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
+distributed.py  several processes that train one model, under torchrun
 
 ``python -m swinlib.training --help`` trains from the console with the same functions.
 """
 
-from swinlib.training.augment import normalise, random_crop, random_flip
+from swinlib.training.augment import (
+    mix,
+    normalise,
+    rand_augment,
+    random_crop,
+    random_erasing,
+    random_flip,
+)
+from swinlib.training.batches import augmented
+from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import PRESETS, TrainConfig, choose_device, choose_preset, preset
 from swinlib.training.data import DatasetError, ImageSet, draw_shapes, load_dataset
 from swinlib.training.loop import (
@@ -24,11 +38,13 @@ from swinlib.training.loop import (
 
 __all__ = [
     "PRESETS",
+    "CheckpointError",
     "DatasetError",
     "Evaluation",
     "ImageSet",
     "TrainConfig",
     "TrainResult",
+    "augmented",
     "build_model",
     "choose_device",
     "choose_preset",
@@ -37,10 +53,13 @@ __all__ = [
     "evaluate",
     "learning_rate",
     "load_dataset",
+    "mix",
     "normalise",
     "parameter_groups",
     "preset",
+    "rand_augment",
     "random_crop",
+    "random_erasing",
     "random_flip",
     "train",
 ]

@@ -1,7 +1,8 @@
 """Pictures for training: official CIFAR-10, a copy of it in folders, or generated shapes.
 
 Whatever the source, the result is an :class:`ImageSet`: all pictures as uint8 tensors in memory
-(CIFAR-10 is 184 MB), split into training, validation and test. CIFAR-10 is by Alex Krizhevsky,
+(CIFAR-10 is 184 MB), split into training, validation and test. Only folders too big for memory,
+such as ImageNet, stay on the disk: see stream.py. CIFAR-10 is by Alex Krizhevsky,
 "Learning Multiple Layers of Features from Tiny Images" (2009).
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import torch
 
 from swinlib.training.config import TrainConfig
+from swinlib.training.stream import PictureFiles, middle
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -25,6 +27,7 @@ CIFAR10_CLASSES = (
 SHAPE_CLASSES = (
     "disc", "ring", "square", "frame", "triangle", "star", "plus", "bar", "half disc", "crescent",
 )  # fmt: skip
+MEMORY_LIMIT = 8e9  # bytes of decoded pictures; above it they have to be streamed
 SPLIT_SEED = 0  # the same validation pictures in every run, whatever the run's own seed
 
 
@@ -36,7 +39,8 @@ class DatasetError(ValueError):
 class ImageSet:
     """Pictures and labels in memory.
 
-    Images are uint8 of (N, C, H, W), labels int64 of (N,), counting classes from 0. ``label`` says
+    Images are uint8 of (N, C, H, W), or PictureFiles with ``stream`` (see stream.py); labels are
+    int64 of (N,), counting classes from 0. ``label`` says
     where the pictures come from and belongs beside every accuracy. ``mean`` and ``std`` are per
     channel, of the training pictures scaled to 0..1. ``announcement`` is empty for real pictures;
     else a paragraph to show the reader.
@@ -73,13 +77,17 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
 
     root: folder of downloads, image folders and the cache.
     name: "cifar10" (the official files, checked by md5, downloaded into root when missing),
-        "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``), the path of any
-        folder with train and test in it, "shapes" (generated, no files), or "auto": the official
-        files if they are in root, else the image folder, else a download, else shapes.
+        "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``, or else the same
+        in ``root`` itself), the path of any folder with train and test in it, "shapes" (generated,
+        no files), or "auto": the official files if they are in root, else the image folder
+        ``root/cifar10``, else a download, else shapes. In an image folder val serves as test where
+        there is no test, as in ImageNet.
         None takes ``config.dataset``; where that is "auto", the environment variable
         SWINLIB_DATASET if it is set.
     download: False never touches the network.
-    config: a TrainConfig for ``val_size``, ``train_limit`` and ``test_limit``.
+    config: a TrainConfig for ``val_size``, ``train_limit``, ``test_limit``, ``image_size`` (for
+        image folders: resized so that the shorter side fits, then cut to the middle) and
+        ``stream``.
 
     The validation pictures are taken out of the training set, the same number of each class, and
     do not depend on the run's seed. Raises DatasetError for unusable files, ValueError for an
@@ -93,19 +101,20 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
             name = os.environ.get("SWINLIB_DATASET") or "auto"
     announcement = ""
     if name == "auto":
-        source, why = _find(root, download)
+        source, why = _find(root, download, config)
         if source is None:
             announcement = _announce(root, why)
             source = _shapes()
     elif name == "cifar10":
         source = _official(root, download)
     elif name == "imagefolder":
-        source = _image_folder(root / "cifar10", root / "cache")
+        inside = not (root / "cifar10").is_dir() and (root / "train").is_dir()
+        source = _image_folder(root if inside else root / "cifar10", root / "cache", config)
     elif name == "shapes":
         source = _shapes()
         announcement = _announce(root, "Shapes were asked for.")
     elif Path(name).expanduser().is_dir():
-        source = _image_folder(Path(name).expanduser(), root / "cache")
+        source = _image_folder(Path(name).expanduser(), root / "cache", config)
     else:
         raise ValueError(
             f"dataset {str(name)!r}: wanted 'auto', 'cifar10', 'imagefolder', 'shapes' or the path "
@@ -153,6 +162,9 @@ def balanced_order(labels, seed):
 
 
 def _mean_and_std(images):
+    if not isinstance(images, torch.Tensor):  # of files, some spread over all classes will do
+        some = torch.linspace(0, len(images) - 1, min(1000, len(images))).long()
+        images = torch.cat(list(images[some].split(100)))
     channels = [images[:, c].float() / 255 for c in range(images.shape[1])]
     mean = tuple(c.mean().item() for c in channels)
     return mean, tuple(max(c.std(correction=0).item(), 1e-6) for c in channels)
@@ -161,7 +173,7 @@ def _mean_and_std(images):
 # ------------------------------------------------------------------------- choosing a source
 
 
-def _find(root, download):
+def _find(root, download, config):
     """The best real source, or None and the reason why there is none."""
     why = "Downloading was switched off."
     if (root / "cifar-10-batches-py").is_dir():
@@ -170,7 +182,7 @@ def _find(root, download):
         except DatasetError as error:
             why = str(error)
     if (root / "cifar10").is_dir():
-        return _image_folder(root / "cifar10", root / "cache"), ""
+        return _image_folder(root / "cifar10", root / "cache", config), ""
     if download:
         if not _online():
             why = "CIFAR-10's server cannot be reached from here."
@@ -231,7 +243,8 @@ def _official(root, download):
         # torchvision, urllib, tarfile and zlib each have their own kind of exception here.
         archive, folder = root / CIFAR10.filename, root / CIFAR10.base_folder
         raise DatasetError(
-            f"CIFAR-10 in {root} is missing, cut short or damaged ({error}). Delete {archive} and "
+            f"CIFAR-10 in {root} is missing, cut short or damaged ({error}){_first_damaged(root)}. "
+            f"Delete {archive} and "
             f"{folder} if they exist and try again online, or download {CIFAR10.url} yourself, "
             f"place it at {archive} and call load_dataset(..., 'cifar10')."
         ) from error
@@ -242,33 +255,71 @@ def _official(root, download):
     return *pairs, tuple(train.classes), "CIFAR-10"
 
 
+def _first_damaged(root):
+    """Words that name the first official file that is there and not as published, if any."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    files = [(root / CIFAR10.filename, CIFAR10.tgz_md5)]
+    for name, md5 in CIFAR10.train_list + CIFAR10.test_list:
+        files.append((root / CIFAR10.base_folder / name, md5))
+    for file, md5 in files:
+        if file.exists() and not check_integrity(str(file), md5):
+            return f"; {file} has {file.stat().st_size:,} bytes and a wrong checksum"
+    return ""
+
+
 # -------------------------------------------------------------------------------- image folders
 
 
-def _image_folder(folder, cache):
+def _image_folder(folder, cache, config):
     """Reads ``folder/{train,test}/<class>/*.png|jpg|jpeg``, from the cache when nothing changed."""
     files, class_names = _list_folder(folder)
-    path = cache / f"{folder.resolve().name}-{_fingerprint(folder, files)}.safetensors"
-    tensors = _read_cache(path)
-    if tensors is None:
-        tensors = _decode([file for split in files.values() for _, file in split])
-        _write_cache(path, tensors)
-    labels = {s: torch.tensor([class_names.index(c) for c, _ in files[s]]) for s in files}
-    train, test = tensors.split([len(files["train"]), len(files["test"])])
-    label = f"image folder {folder.name}"
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = {s: torch.tensor([numbers[c] for c, _ in files[s]]) for s in files}
+    paths = {s: [file for _, file in files[s]] for s in files}
+    if config.stream:
+        train, test = (PictureFiles(paths[s], config.image_size, _read) for s in files)
+    else:
+        everything = paths["train"] + paths["test"]
+        _require_memory(everything, config.image_size)
+        size = f"-{config.image_size}" if config.image_size else ""
+        name = f"{folder.resolve().name}-{_fingerprint(folder, files)}{size}.safetensors"
+        tensors = _read_cache(cache / name)
+        if tensors is None:
+            tensors = _decode(everything, config.image_size)
+            _write_cache(cache / name, tensors)
+        train, test = tensors.split([len(paths["train"]), len(paths["test"])])
+    label = f"image folder {folder.resolve().name}"
     if class_names == CIFAR10_CLASSES and train.shape[1:] == (3, 32, 32):
-        kinds = {file.suffix.lower() for _, file in files["test"]}
+        kinds = {file.suffix.lower() for file in paths["test"]}
         label = "CIFAR-10, JPEG copy" if kinds <= {".jpg", ".jpeg"} else "CIFAR-10, image folder"
         if (len(train), len(test)) != (50_000, 10_000):
             label += f" (part of it: {len(train):,} + {len(test):,} pictures)"
     return (train, labels["train"]), (test, labels["test"]), class_names, label
 
 
+def _require_memory(files, size):
+    if size is None:
+        width, height = _read(files[0]).size
+    else:
+        width = height = size
+    needed = 3 * width * height * len(files)
+    if needed > MEMORY_LIMIT:
+        raise DatasetError(
+            f"{len(files):,} pictures of {height}x{width} pixels take {needed / 1e9:.0f} GB of "
+            f"memory, more than {MEMORY_LIMIT / 1e9:.0f} GB. Use "
+            "config.replace(image_size=..., stream=True), which leaves them in their files."
+        )
+
+
 def _list_folder(folder):
     """Files by split: {"train": [(class name, path), ...], "test": ...}, and the class names."""
     remedy = f"Wanted {folder}/train/<class>/*.png and {folder}/test/<class>/*.png (or .jpg)."
     files, classes = {}, {}
-    for split in ("train", "test"):
+    val = (folder / "val").is_dir() and not (folder / "test").is_dir()  # ImageNet's name for it
+    test = "val" if val else "test"
+    for split in ("train", test):
         if not (folder / split).is_dir():
             raise DatasetError(f"{folder / split} is missing. {remedy} Unpack the copy again.")
         folders = sorted(
@@ -283,14 +334,14 @@ def _list_folder(folder):
             if not found:
                 raise DatasetError(f"{d} holds no .png or .jpg picture. Fill it or remove it.")
             files[split] += [(d.name, f) for f in found]
-    for here, there in (("train", "test"), ("test", "train")):
+    for here, there in (("train", test), (test, "train")):
         missing = sorted(set(classes[there]) - set(classes[here]))
         if missing:
             raise DatasetError(
                 f"class {missing[0]!r} is in {folder / there} but {folder / here / missing[0]} "
                 "is missing. Unpack the copy again, or remove the class from both."
             )
-    return files, classes["train"]
+    return {"train": files["train"], "test": files[test]}, classes["train"]
 
 
 def _fingerprint(folder, files):
@@ -305,19 +356,26 @@ def _fingerprint(folder, files):
     return digest.hexdigest()[:16]
 
 
-def _decode(files):
-    """All pictures in one (N, 3, H, W) uint8 tensor. Decoding releases Python's lock: threads."""
-    import numpy as np
+def _read(file):
+    """A picture as PIL gives it, in RGB."""
     from PIL import Image
 
+    try:
+        with Image.open(file) as picture:
+            return picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(
+            f"{file} cannot be read as a picture ({error}). Unpack it again or remove it."
+        ) from error
+
+
+def _decode(files, size=None):
+    """All pictures in one (N, 3, H, W) uint8 tensor. Decoding releases Python's lock: threads."""
+    import numpy as np
+
     def read(file):
-        try:
-            with Image.open(file) as picture:
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(
-                f"{file} cannot be read as a picture ({error}). Unpack it again or remove it."
-            ) from error
+        picture = _read(file)
+        return np.asarray(picture if size is None else middle(picture, size, size))
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         pictures = list(pool.map(read, files))
@@ -326,7 +384,7 @@ def _decode(files):
             (h, w), (h0, w0) = picture.shape[:2], pictures[0].shape[:2]
             raise DatasetError(
                 f"{file} is {h}x{w} pixels and {files[0]} is {h0}x{w0}: all pictures must have one "
-                "size. Resize them before training."
+                "size. Use config.replace(image_size=...), which resizes them."
             )
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 

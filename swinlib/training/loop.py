@@ -1,4 +1,4 @@
-"""The training loop, and the four small things it is made of.
+"""The training loop, and the small things it is made of.
 
     data = load_dataset("data")
     result = train(preset("laptop"), data)
@@ -14,17 +14,22 @@ import json
 import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from swinlib.model import SwinTransformer
-from swinlib.training.augment import normalise, random_crop, random_flip
+from swinlib.training.augment import normalise
+from swinlib.training.averaging import start_average, update_average
+from swinlib.training.batches import on_device, training_batches
+from swinlib.training.checkpoint import Checkpoints, write_whole
 from swinlib.training.config import TrainConfig, choose_device
+from swinlib.training.distributed import find_ranks
 
 REPORT_EVERY = {"cpu": 1, "cuda": 10, "mps": 10}  # steps; looking at a GPU's numbers stalls it
 
@@ -64,6 +69,42 @@ class Evaluation:
         return (
             f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}, {len(self.predictions)} pictures"
         )
+
+
+@dataclass
+class Run:
+    """Everything that changes while a model trains, and so all that a checkpoint must hold."""
+
+    model: nn.Module
+    average: AveragedModel | None  # of the weights, see averaging.py
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator  # draws the order of the pictures and the augmentation
+    epoch: int = 1  # the one under way
+    order: torch.Tensor | None = None  # of its pictures; None before it has begun
+    batch: int = 0  # how many batches of it are done
+    losses: float = 0.0  # their sum
+    right: float = 0.0  # pictures of it that were classified right
+    seen: int = 0  # pictures of it
+    epoch_seconds: float = 0.0  # training, validation not included
+    learning_rate: float = 0.0  # of the latest step
+    seconds: float = 0.0  # since the start; lost work of a killed run does not count
+    history: list = field(default_factory=list)  # one dict per finished epoch, see `train`
+    best_epoch: int = 0
+    best_weights: dict | None = None
+
+    def measured(self) -> nn.Module:
+        """The model that is validated and kept: the averaged one if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def finish_epoch(self, record):
+        """Takes the epoch's record into the history, keeps the best weights, begins the next."""
+        self.history.append(record)
+        best = self.history[self.best_epoch - 1]["val_accuracy"] if self.best_epoch else -1.0
+        if record["val_accuracy"] > best:
+            self.best_epoch = self.epoch
+            self.best_weights = copy.deepcopy(self.measured().state_dict())
+        self.epoch, self.order, self.batch = self.epoch + 1, None, 0
+        self.losses, self.right, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
 
 
 def build_model(config, num_classes) -> SwinTransformer:
@@ -164,13 +205,36 @@ def confusion_matrix(labels, predictions, num_classes) -> torch.Tensor:
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
+def start_run(config, data, device) -> Run:
+    """A run before its first step: fresh weights, everything seeded with ``config.seed``."""
+    torch.manual_seed(config.seed)  # first weights, drop path
+    model = build_model(config, data.num_classes).to(device)
+    groups = parameter_groups(model, config.weight_decay)
+    return Run(
+        model=model,
+        average=start_average(model, config.average_decay),
+        optimizer=torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps"),
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+
+
 def train(
-    config, data, device=None, on_step=None, on_epoch=None, progress=True, log=None
+    config,
+    data,
+    device=None,
+    on_step=None,
+    on_epoch=None,
+    progress=True,
+    log=None,
+    checkpoints=None,
+    resume=True,
+    checkpoint_seconds=30.0,
 ) -> TrainResult:
     """Trains a fresh model and returns it with the weights of its best epoch.
 
     After each epoch the model is measured on the validation pictures, and the epoch with the
     highest accuracy there wins. The test pictures are used once, at the very end, with its weights.
+    With ``config.average_decay`` above 0 what is measured and kept are the averaged weights.
 
     config: a TrainConfig. data: an ImageSet. device: None chooses cuda, mps or cpu.
     on_step: called with a dict after every step (every ten on a GPU): step, steps, epoch, epochs;
@@ -178,137 +242,180 @@ def train(
         pictures_per_second; seconds so far; seconds_left.
     on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
         train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
-        (training only), seconds (since the start, validation included).
+        (training only), seconds (since the start, validation included). A resumed run first hands
+        over the epochs that were done before.
     progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
     log: a path; JSON lines go there: the configuration, then each epoch, then the test.
+    checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch too,
+        and after the last one. None: nowhere.
+    resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run that
+        was killed and resumed gives the same numbers, bit for bit, as one that never was.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
-    train_accuracy are means over the epoch, of augmented pictures, while the model still changes.
+    train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
+    a mixed picture counts as right when the larger part is recognised.
 
     Sets PyTorch's global seed: one seed and one machine give the same numbers again on the CPU.
-    Raises FloatingPointError when the loss is not a finite number, naming the step.
+    Joined with others (see distributed.py) this process takes its share of every batch.
+    Raises FloatingPointError when the loss is not a finite number, naming the step; CheckpointError
+    when the checkpoints cannot be used; ValueError when processes cannot share a batch equally.
     """
     device = torch.device(device) if device is not None else choose_device()
-    torch.manual_seed(config.seed)  # first weights, drop path
-    generator = torch.Generator().manual_seed(config.seed)  # order, crops, flips
-    model = build_model(config, data.num_classes).to(device)
-    groups = parameter_groups(model, config.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps")
+    ranks = find_ranks()
+    _require_equal_shares(config, data, ranks)
+    run = start_run(config, data, device)
+    if not ranks.first:
+        torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
+        progress, log, on_step, on_epoch = False, None, None, None
+    keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
+    keeper.restore(run, resume)
+    data = on_device(data, device)
+    forward = ranks.wrap(run.model)
     compiled = config.compile and _can_compile(device)
     if compiled:
-        model.compile()  # in place: the names of the weights stay as they are
+        forward = torch.compile(forward)  # the training steps only: measuring compiles nothing
 
-    start = time.perf_counter()
-    history, best_epoch, best_weights = [], 0, None
-    with _json_lines(log) as write, _bar(config, data, progress) as bar:
-        header = {"config": config.to_dict(), "dataset": data.label, "device": str(device)}
-        header |= {"torch": torch.__version__, "compiled": compiled}
-        write({"kind": "config", **header})
+    start = time.perf_counter() - run.seconds
+    header = {"config": config.to_dict(), "dataset": data.label, "device": str(device)}
+    header |= {"torch": torch.__version__, "compiled": compiled, "processes": ranks.count}
+    with _json_lines(log, header, run.history) as write, _bar(run, config, data, progress) as bar:
 
         def report(state):
-            state["seconds"] = time.perf_counter() - start
-            state["seconds_left"] = (
-                state["seconds"] / state["step"] * (state["steps"] - state["step"])
-            )
-            bar.update(state["step"] - bar.n)
-            bar.set_postfix_str(f"loss {state['train_loss']:.3f}")
+            run.seconds = time.perf_counter() - start
+            _show(bar, state, run.seconds)
             if on_step:
                 on_step(state)
+            keeper.save_if_due(run)
 
-        for epoch in range(1, config.epochs + 1):
-            state = _train_epoch(epoch, model, optimizer, config, data, device, generator, report)
-            val = _evaluate(model, data.val_images, data.val_labels, data, config)
-            record = {
-                "epoch": epoch,
-                "train_loss": state["train_loss"],
-                "train_accuracy": state["train_accuracy"],
-                "val_loss": val.loss,
-                "val_accuracy": val.accuracy,
-                "learning_rate": state["learning_rate"],
-                "pictures_per_second": state["pictures_per_second"],
-                "seconds": time.perf_counter() - start,
-            }
-            history.append(record)
+        for record in run.history if on_epoch else ():
+            on_epoch(record)
+        while run.epoch <= config.epochs:
+            _train_epoch(run, forward, config, data, device, ranks, report)
+            val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
+            run.seconds = time.perf_counter() - start
+            record = _record(run, val)
+            run.finish_epoch(record)
             write({"kind": "epoch", **record})
-            if best_weights is None or val.accuracy > history[best_epoch - 1]["val_accuracy"]:
-                best_epoch, best_weights = epoch, copy.deepcopy(model.state_dict())
             if on_epoch:
                 on_epoch(record)
+            keeper.save_if_due(run, now=run.epoch > config.epochs)
 
-        model.load_state_dict(best_weights)
+        model = run.measured()
+        model.load_state_dict(run.best_weights)
         model.eval()
         test = _evaluate(model, data.test_images, data.test_labels, data, config)
         write(
             {
                 "kind": "test",
-                "best_epoch": best_epoch,
+                "best_epoch": run.best_epoch,
                 "test_loss": test.loss,
                 "test_accuracy": test.accuracy,
                 "seconds": time.perf_counter() - start,
             }
         )
     return TrainResult(
-        model, history, best_epoch, test.loss, test.accuracy, test.predictions,
+        model, run.history, run.best_epoch, test.loss, test.accuracy, test.predictions,
         test.probabilities, data.label, device, config,
     )  # fmt: skip
 
 
-def _train_epoch(epoch, model, optimizer, config, data, device, generator, report):
-    """One pass over the training pictures; returns the last state that was reported."""
-    images, labels = data.train_images.to(device), data.train_labels.to(device)
+def _train_epoch(run, forward, config, data, device, ranks, report):
+    """Takes the run from where it stands to the end of its epoch.
+
+    forward: the model, perhaps compiled and shared with other processes.
+    """
     per_epoch = steps_per_epoch(config, data)
     steps, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
-    order = torch.randperm(len(labels), generator=generator)  # the last, smaller batch is left out
-    look_every = REPORT_EVERY[device.type]
-    losses, right, seen, unread = 0.0, 0, 0, []
-    start = time.perf_counter()
-    model.train()
-    for i, chosen in enumerate(order.split(config.batch_size)[:per_epoch], start=1):
-        step = (epoch - 1) * per_epoch + i  # from 1
+    if run.order is None:
+        run.order = torch.randperm(len(data.train_labels), generator=run.generator)
+    # The last, smaller batch is left out; so are batches done before the run was resumed.
+    order = run.order.split(config.batch_size)[run.batch : per_epoch]
+    batches = training_batches(order, run.epoch, config, data, device, run.generator, ranks)
+    unread, start = [], time.perf_counter() - run.epoch_seconds
+    run.model.train()
+    for i, (x, y) in enumerate(batches, start=run.batch + 1):
+        step = (run.epoch - 1) * per_epoch + i  # from 1
         rate = learning_rate(
             step - 1, steps, warmup, config.learning_rate, config.final_learning_rate
         )
-        for group in optimizer.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = rate
-        chosen = chosen.to(device)
-        x = random_crop(images[chosen], config.crop_padding, generator, config.crop_fill)
-        x = random_flip(x, config.flip_probability, generator)
-        x, y = normalise(x, data.mean, data.std), labels[chosen]
 
         with _autocast(device, config.precision):
-            logits = model(x)
+            logits = forward(x)
         loss = F.cross_entropy(logits.float(), y, label_smoothing=config.label_smoothing)
-        optimizer.zero_grad()
+        run.optimizer.zero_grad()
         loss.backward()
         if config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
+            nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
+        run.optimizer.step()
+        if step % config.average_every == 0:
+            update_average(run.average, run.model, warming_up=step <= warmup)
 
-        unread.append(torch.stack([loss.detach(), (logits.detach().argmax(-1) == y).sum()]))
-        if i % look_every and i != per_epoch:
+        unread.append(torch.stack([loss.detach() / ranks.count, _count_right(logits, y)]))
+        if i % REPORT_EVERY[device.type] and i != per_epoch:
             continue
-        for late, (loss, hits) in enumerate(torch.stack(unread).tolist(), start=1 - len(unread)):
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss} at step {step + late} (epoch {epoch}, learning rate about "
-                    f"{rate:.2g}). A lower learning_rate, a longer warmup_epochs or a smaller "
-                    "clip_norm usually helps."
-                )
-            losses, right, seen = losses + loss, right + hits, seen + len(y)
-        unread = []
-        state = {
-            "step": step,
-            "steps": steps,
-            "epoch": epoch,
-            "epochs": config.epochs,
-            "loss": loss,
-            "train_loss": losses / i,
-            "train_accuracy": right / seen,
-            "learning_rate": rate,
-            "pictures_per_second": seen / (time.perf_counter() - start),
-        }
-        report(state)
-    return state
+        loss = _add_losses(run, ranks.sum(torch.stack(unread)).tolist(), step, rate)
+        run.seen += len(unread) * len(y) * ranks.count
+        run.batch, run.learning_rate, unread = i, rate, []
+        run.epoch_seconds = time.perf_counter() - start
+        report(
+            {
+                "step": step,
+                "steps": steps,
+                "epoch": run.epoch,
+                "epochs": config.epochs,
+                "loss": loss,
+                "learning_rate": rate,
+                **_so_far(run),
+            }
+        )
+
+
+def _add_losses(run, unread, step, rate):
+    """Adds the (loss, pictures right) of the latest steps, up to `step`, and returns the last loss.
+
+    Raises FloatingPointError for a loss that is not a finite number.
+    """
+    for late, (loss, hits) in enumerate(unread, start=1 - len(unread)):
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {step + late} (epoch {run.epoch}, learning rate about "
+                f"{rate:.2g}). A lower learning_rate, a longer warmup_epochs or a smaller "
+                "clip_norm usually helps."
+            )
+        run.losses, run.right = run.losses + loss, run.right + hits
+    return loss
+
+
+def _so_far(run):
+    """The means of the epoch under way."""
+    return {
+        "train_loss": run.losses / run.batch,
+        "train_accuracy": run.right / run.seen,
+        "pictures_per_second": run.seen / run.epoch_seconds,
+    }
+
+
+def _record(run, val):
+    """The epoch's entry in the history."""
+    so_far = _so_far(run)
+    return {
+        "epoch": run.epoch,
+        "train_loss": so_far["train_loss"],
+        "train_accuracy": so_far["train_accuracy"],
+        "val_loss": val.loss,
+        "val_accuracy": val.accuracy,
+        "learning_rate": run.learning_rate,
+        "pictures_per_second": so_far["pictures_per_second"],
+        "seconds": run.seconds,
+    }
+
+
+def _count_right(logits, y):
+    """How many pictures were classified right; of shares (B, classes) the largest one counts."""
+    classes = y if y.ndim == 1 else y.argmax(-1)
+    return (logits.detach().argmax(-1) == classes).sum()
 
 
 def steps_per_epoch(config, data) -> int:
@@ -339,21 +446,59 @@ def _can_compile(device):
     return device.type == "cpu" or importlib.util.find_spec("triton") is not None
 
 
-def _bar(config, data, progress):
+def _require_equal_shares(config, data, ranks):
+    if config.batch_size % ranks.count:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared equally by {ranks.count} processes, "
+            f"wanted a multiple of {ranks.count}"
+        )
+    if ranks.count > 1 and len(data.train_labels) < config.batch_size:
+        raise ValueError(
+            f"batch_size={config.batch_size} with {len(data.train_labels)} training pictures, "
+            f"wanted at least one full batch for {ranks.count} processes"
+        )
+
+
+def _bar(run, config, data, progress):
     """A bar on the console. disable=None: none where stderr is no terminal (notebooks, files)."""
-    total = config.epochs * steps_per_epoch(config, data)
-    return tqdm(total=total, unit="step", disable=None if progress else True)
+    per_epoch = steps_per_epoch(config, data)
+    return tqdm(
+        total=config.epochs * per_epoch,
+        initial=(run.epoch - 1) * per_epoch + run.batch,
+        unit="step",
+        disable=None if progress else True,
+        # Done, and the time left; _show adds loss, accuracy and pictures per second.
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+    )
+
+
+def _show(bar, state, seconds):
+    """Adds the times to the state and moves the bar to it."""
+    state["seconds"] = seconds
+    state["seconds_left"] = seconds / state["step"] * (state["steps"] - state["step"])
+    bar.set_postfix_str(
+        f"loss {state['train_loss']:.3f}, accuracy {state['train_accuracy']:.1%}, "
+        f"{state['pictures_per_second']:,.0f} pictures/s",
+        refresh=False,
+    )
+    bar.update(state["step"] - bar.n)
 
 
 @contextmanager
-def _json_lines(path):
-    """A function that appends one JSON object per line to a new file, or does nothing."""
+def _json_lines(path, header, history):
+    """A function that appends one JSON object per line to a file, or does nothing.
+
+    The file begins anew, with the configuration and the epochs done before the run was resumed: so
+    each epoch is in it once, even if the run was killed between its line and its checkpoint.
+    """
     if path is None:
         yield lambda entry: None
         return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    entries = [{"kind": "config", **header}, *({"kind": "epoch", **r} for r in history)]
+    write_whole(path, "".join(json.dumps(e) + "\n" for e in entries).encode())
+    with path.open("a", encoding="utf-8") as file:
 
         def write(entry):
             file.write(json.dumps(entry) + "\n")

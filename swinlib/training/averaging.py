@@ -1,0 +1,33 @@
+"""An average of the weights over the last steps, which is often better than the last weights.
+
+Each step moves the weights a little too far in a random direction; the mean over many steps moves
+less. Source: Polyak and Juditsky 1992; ``torch.optim.swa_utils``, which does the work.
+"""
+
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+def start_average(model, decay):
+    """A copy of the model whose weights follow as an exponential moving average (EMA).
+
+    decay: share of the old average that each update keeps, 0 to below 1. 0.99 looks back about a
+        hundred updates. 0 is off.
+
+    Returns an AveragedModel, whose ``module`` is the averaged model, or None when off.
+    """
+    if decay == 0:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+def update_average(average, model, warming_up):
+    """Takes the model's new weights into the average, if there is one (None: does nothing).
+
+    warming_up: while the learning rate climbs, the average is a plain copy. The first weights are
+        random and would else stay in it for a long time. Source: torchvision's training reference.
+    """
+    if average is None:
+        return
+    if warming_up:
+        average.n_averaged.zero_()  # an AveragedModel that has seen nothing copies
+    average.update_parameters(model)

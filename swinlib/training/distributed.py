@@ -1,0 +1,112 @@
+"""Several processes that train one model, by PyTorch's own means: torchrun starts them,
+DistributedDataParallel averages their gradients.
+
+    torchrun --nproc-per-node=8 -m swinlib.training --preset gpu --data data --out runs/gpu
+
+A rank is the number of a process, from 0. Every step takes ``config.batch_size`` pictures, and each
+process an equal share of them, so N processes follow the same path as one, but for drop path: each
+drops others. All measure the same validation and test pictures. Only rank 0 writes.
+Source: https://docs.pytorch.org/tutorials/intermediate/ddp_tutorial.html
+"""
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from swinlib.training.config import choose_device
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this one is. Alone, nothing here costs anything."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch):
+        """This process's equal part of a batch: (B, ...) to (B / count, ...)."""
+        size = len(batch) // self.count
+        return batch[self.rank * size : (self.rank + 1) * size]
+
+    def wrap(self, model):
+        """The model to train: its backward pass averages the gradients of all processes."""
+        return model if self.count == 1 else DistributedDataParallel(model)
+
+    def sum(self, values):
+        """The sum over all processes of a tensor."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def gather(self, value) -> list:
+        """The value of every process, in the order of their ranks."""
+        if self.count == 1:
+            return [value]
+        values = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def obey(self, decision) -> bool:
+        """Rank 0's decision, on all processes: clocks differ, and all must do the same."""
+        return bool(self.gather(decision)[0])
+
+
+def find_ranks() -> Ranks:
+    """The processes this one has joined, see :func:`join`; itself alone if none."""
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks()
+
+
+@contextmanager
+def join(device=None):
+    """Joins the processes that torchrun has started, and leaves them at the end.
+
+    device: cuda, mps or cpu; None for the fastest. Under torchrun the n-th process of a machine
+        takes its n-th GPU; messages then go through NCCL, else through Gloo.
+
+    Yields the device of this process. Raises ValueError where a machine has fewer GPUs than
+    processes.
+    """
+    device = torch.device(device) if device is not None else choose_device()
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:  # not under torchrun
+        yield device
+        return
+    if device.type == "cuda":
+        number, found = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+        if number >= found:
+            raise ValueError(
+                f"process {number + 1} of this machine finds {found} GPUs, wanted one for each "
+                f"process: --nproc-per-node={found}"
+            )
+        device = torch.device("cuda", number)
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def one_after_the_other(ranks, load):
+    """``load()`` on the first process of each machine, then on the others.
+
+    So that files are downloaded and decoded once, and the others find them in the cache.
+    """
+    turn = 0 if int(os.environ.get("LOCAL_RANK", 0)) == 0 else 1
+    for now in range(2):
+        if now == turn:
+            result = load()
+        if ranks.count > 1:
+            dist.barrier()
+    return result

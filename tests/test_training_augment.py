@@ -1,0 +1,142 @@
+"""swinlib.training: RandAugment, erasing, mixing, and that a seed repeats them."""
+
+import pytest
+import torch
+from training_runs import TINY, tiny_data
+
+from swinlib.training.augment import mix, rand_augment, random_erasing
+from swinlib.training.batches import augmented
+from swinlib.training.data import draw_shapes
+
+
+def seeded(seed=1):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count=64):
+    return draw_shapes(count, seed=4)
+
+
+# ------------------------------------------------------------------------------- RandAugment
+
+
+def test_rand_augment_is_torchvisions_group_by_group():
+    from torchvision.transforms import v2
+
+    images, _ = pictures()
+    out = rand_augment(images, 2, 9, seeded(), group=16, fill=(1, 2, 3))
+    torch.manual_seed(torch.randint(2**31, (1,), generator=seeded()).item())
+    transform = v2.RandAugment(2, 9, fill=[1, 2, 3])
+    expected = torch.cat([transform(images[i : i + 16]) for i in range(0, 64, 16)])
+    assert torch.equal(out, expected) and out.dtype == torch.uint8
+    assert not torch.equal(out, images)
+
+
+def test_rand_augment_groups_differ():
+    """The same picture everywhere: what comes out differs between groups and not inside one."""
+    images = pictures(1)[0].repeat(40, 1, 1, 1)
+    out = rand_augment(images, 2, 15, seeded(), group=10)
+    groups = out.split(10)
+    assert all((group == group[0]).all() for group in groups)
+    assert len({group[0].numpy().tobytes() for group in groups}) > 2
+
+
+def test_rand_augment_off_and_wrong_type():
+    images, _ = pictures(4)
+    assert rand_augment(images, 0, 9, seeded()) is images
+    with pytest.raises(ValueError, match="images are torch.float32, wanted torch.uint8"):
+        rand_augment(images.float(), 1, 9, seeded())
+
+
+# ----------------------------------------------------------------------------------- erasing
+
+
+def test_erasing_wipes_one_rectangle_of_the_right_size():
+    images = torch.ones(400, 3, 24, 32)
+    out = random_erasing(images, 1.0, seeded())
+    shares, ratios, places = [], [], set()
+    for picture in out:
+        gone = picture == 0
+        assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0], gone[2])
+        rows, columns = gone[0].any(1).nonzero()[:, 0], gone[0].any(0).nonzero()[:, 0]
+        height, width = len(rows), len(columns)
+        assert gone[0].sum() == height * width  # a full rectangle, in one piece
+        assert rows[-1] - rows[0] + 1 == height and columns[-1] - columns[0] + 1 == width
+        shares.append(height * width / (24 * 32))
+        ratios.append(height / width)
+        places.add((rows[0].item(), columns[0].item()))
+    shares, ratios = torch.tensor(shares), torch.tensor(ratios)
+    assert 0.01 < shares.min() < 0.04 and 0.28 < shares.max() < 0.36
+    assert ratios.min() < 0.45 and ratios.max() > 2.2 and len(places) > 100
+    assert (images == 1).all()  # the input is left alone
+
+
+def test_erasing_probability():
+    images = torch.ones(1000, 3, 8, 8)
+    assert random_erasing(images, 0.0, seeded()) is images
+    erased = (random_erasing(images, 0.25, seeded()) == 0).flatten(1).any(1).float().mean()
+    assert erased.item() == pytest.approx(0.25, abs=0.05)
+
+
+# ------------------------------------------------------------------------------------ mixing
+
+
+def test_mixup_is_a_weighted_mean_of_neighbours():
+    images, labels = torch.randn(12, 3, 8, 8), torch.arange(12) % 5
+    x, y = mix(images, labels, 5, seeded(), mixup=0.8)
+    one_hot = torch.nn.functional.one_hot(labels, 5).float()
+    row = (labels != labels.roll(1)).nonzero()[0, 0]
+    weight = y[row, labels[row]]
+    assert 0 < weight < 1
+    torch.testing.assert_close(x, weight * images + (1 - weight) * images.roll(1, 0))
+    torch.testing.assert_close(y, weight * one_hot + (1 - weight) * one_hot.roll(1, 0))
+
+
+def test_cutmix_labels_are_the_shares_of_the_area():
+    images = torch.arange(12.0).view(12, 1, 1, 1).expand(12, 3, 16, 16).contiguous()
+    labels = torch.arange(12)
+    x, y = mix(images, labels, 12, seeded(3), cutmix=1.0)
+    own = (x == images).float().mean(dim=(1, 2, 3))
+    assert 0 < own[0] < 1 and (own == own[0]).all()
+    torch.testing.assert_close(y[labels, labels], own)
+    torch.testing.assert_close(y.sum(1), torch.ones(12))
+
+
+def test_mix_off_sometimes_and_both():
+    images, labels = torch.randn(8, 3, 4, 4), torch.arange(8)
+    assert mix(images, labels, 8, seeded()) == (images, labels)
+    x, y = mix(images, labels, 8, seeded(), mixup=1.0, probability=0.0)
+    assert x is images and torch.equal(y, torch.eye(8))
+    generator, kinds = seeded(), {"none": 0, "mixup": 0, "cutmix": 0}
+    for _ in range(200):
+        x, _ = mix(images, labels, 8, generator, mixup=1.0, cutmix=1.0, probability=0.5)
+        same = (x == images).float().mean()
+        kinds["none" if same == 1 else "mixup" if same == 0 else "cutmix"] += 1
+    # A cut over the whole picture or over nothing looks like one of the others, rarely.
+    assert 70 < kinds["none"] < 130 and min(kinds["mixup"], kinds["cutmix"]) > 25
+
+
+# -------------------------------------------------------------------------------- all together
+
+
+def test_everything_repeats_with_the_seed_and_leaves_the_global_numbers_alone():
+    data = tiny_data()
+    images, labels = data.train_images[:32], data.train_labels[:32]
+    before = torch.get_rng_state()
+    x, y = augmented(images, labels, TINY, data, seeded())
+    again, y_again = augmented(images, labels, TINY, data, seeded())
+    other, _ = augmented(images, labels, TINY, data, seeded(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert x.shape == (32, 3, 32, 32) and x.dtype == torch.float32 and y.shape == (32, 10)
+    assert torch.equal(x, again) and torch.equal(y, y_again) and not torch.equal(x, other)
+
+
+def test_all_off_is_normalising():
+    from swinlib.training.augment import normalise
+    from swinlib.training.config import TrainConfig
+
+    data = tiny_data()
+    config = TrainConfig(crop_padding=0, flip_probability=0.0)
+    x, y = augmented(data.train_images, data.train_labels, config, data, seeded())
+    assert torch.equal(x, normalise(data.train_images, data.mean, data.std))
+    assert y is data.train_labels

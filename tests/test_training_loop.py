@@ -1,0 +1,213 @@
+"""swinlib.training.loop: averaged weights, mixed labels, compiled steps, and the GPU's presets."""
+
+import contextlib
+import copy
+import dataclasses
+import io
+import math
+import re
+
+import pytest
+import torch
+from torch import nn
+from training_runs import TINY, run, tiny_data
+
+from swinlib.training import loop as loop_module
+from swinlib.training.averaging import start_average, update_average
+from swinlib.training.batches import _beside_the_steps
+from swinlib.training.config import preset
+from swinlib.training.loop import evaluate, train
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+# ---------------------------------------------------------------------------- averaged weights
+
+
+def test_average_against_the_formula():
+    model = nn.Linear(3, 2)
+    average, expected = start_average(model, 0.9), None
+    for step in range(1, 8):
+        with torch.no_grad():
+            model.weight += torch.randn(2, 3)
+        update_average(average, model, warming_up=step <= 3)
+        new = model.weight.detach().clone()
+        expected = new if step <= 3 else 0.9 * expected + 0.1 * new
+        torch.testing.assert_close(average.module.weight.detach(), expected)
+    assert start_average(model, 0.0) is None
+    update_average(None, model, warming_up=False)
+
+
+def test_the_average_is_what_is_measured_and_returned(monkeypatch):
+    kept = {}
+    real = loop_module.update_average
+
+    def spy(average, model, warming_up):
+        real(average, model, warming_up)
+        kept["average"], kept["last"] = copy.deepcopy(average.module), copy.deepcopy(model)
+
+    monkeypatch.setattr(loop_module, "update_average", spy)
+    data = tiny_data()
+    result = run(TINY.replace(epochs=1), data)
+    weights = {"average": kept["average"].state_dict(), "last": kept["last"].state_dict()}
+    got = result.model.state_dict()
+    assert all(torch.equal(got[k], weights["average"][k]) for k in got)
+    assert not torch.equal(got["head.weight"], weights["last"]["head.weight"])
+    val = evaluate(
+        kept["average"], data.val_images, data.val_labels, data.mean, data.std,
+        label_smoothing=TINY.label_smoothing,
+    )  # fmt: skip
+    assert result.history[0]["val_loss"] == pytest.approx(val.loss, abs=1e-6)
+
+
+def test_warm_up_of_the_average_ends_with_that_of_the_learning_rate(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        loop_module, "update_average", lambda a, m, warming_up: seen.append(warming_up)
+    )
+    run(TINY.replace(epochs=2, warmup_epochs=1.5))  # four steps an epoch
+    assert seen == [True] * 6 + [False] * 2
+    seen.clear()
+    run(TINY.replace(epochs=2, warmup_epochs=1.5, average_every=3))
+    assert seen == [True, True]  # after steps 3 and 6 of 8
+
+
+# -------------------------------------------------------------------------------- mixed labels
+
+
+def test_right_answers_to_mixed_pictures():
+    logits = torch.tensor([[2.0, 1, 0], [0, 2, 1], [0, 1, 2]])
+    assert loop_module._count_right(logits, torch.tensor([0, 1, 1])) == 2
+    shares = torch.tensor([[0.6, 0.4, 0], [0.7, 0.3, 0], [0, 0.1, 0.9]])
+    assert loop_module._count_right(logits, shares) == 2
+
+
+# -------------------------------------------------------------------------------- progress bar
+
+
+def test_progress_bar(monkeypatch, tmp_path):
+    screen = io.StringIO()
+    real = loop_module.tqdm
+
+    def bar(**options):
+        return real(**options | {"disable": False, "file": screen, "mininterval": 0, "ncols": 200})
+
+    monkeypatch.setattr(loop_module, "tqdm", bar)
+
+    def stop(state):
+        if state["step"] == 6:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(TINY, tiny_data(), "cpu", stop, checkpoints=tmp_path, checkpoint_seconds=0)
+    lines = screen.getvalue().split("\r")
+    assert re.search(r"0/12 \[00:00<\?", lines[1])
+    wanted = r"6/12 \[00:\d\d<00:\d\d, loss \d\.\d+, accuracy [\d.]+%, [\d,]+ pictures/s\]"
+    assert re.search(wanted, lines[-1])
+    screen.seek(0)
+    screen.truncate()
+    train(TINY, tiny_data(), "cpu", checkpoints=tmp_path)
+    lines = screen.getvalue().split("\r")
+    assert "5/12 [00:00<?" in lines[1]  # begins where it stopped
+    assert "12/12 [" in lines[-1] and "pictures/s]" in lines[-1]
+
+
+# --------------------------------------------------------------------------- batches on a GPU
+
+
+def test_batches_are_prepared_beside_the_steps(monkeypatch):
+    """The order of events on a GPU's two streams, with stand-ins for both."""
+    events = []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def wait_stream(self, other):
+            events.append(f"{self.name} waits for {other.name}")
+
+    class Batch:
+        def record_stream(self, stream):
+            events.append(f"kept for {stream.name}")
+
+    @contextlib.contextmanager
+    def stream(which):
+        events.append(f"on {which.name}")
+        yield
+        events.append("back")
+
+    def source():
+        events.append("prepared")
+        yield (Batch(),)
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("beside"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("steps"))
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    assert len(list(_beside_the_steps(source(), torch.device("cuda")))) == 1
+    assert events == [
+        "beside waits for steps", "on beside", "prepared", "back", "steps waits for beside",
+        "kept for steps", "on beside", "back",
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------ compiled steps
+
+
+def test_compiled_steps_are_the_same_steps(monkeypatch):
+    """With the compiler's front end, which traces the model, and without its slow back end."""
+    calls = []
+    real = torch.compile
+
+    def quick(model):
+        calls.append(model)
+        return real(model, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", quick)
+    config = TINY.replace(epochs=1, drop_path_rate=0.0)
+    plain = run(config)
+    assert not calls
+    compiled = run(config.replace(compile=True))
+    assert len(calls) == 1
+    assert compiled.history[0]["train_loss"] == pytest.approx(plain.history[0]["train_loss"])
+    assert compiled.test_loss == pytest.approx(plain.test_loss)
+    assert set(compiled.model.state_dict()) == set(plain.model.state_dict())
+
+
+# ------------------------------------------------------------------------------- GPU's presets
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu_quick"])
+def test_gpu_preset_for_a_few_steps(name, tmp_path):
+    """The whole recipe and the true model, with few and small batches and without compiling."""
+    recipe = preset(name)
+    config = recipe.replace(batch_size=8, epochs=2, warmup_epochs=1, compile=False)
+    some, steps = slice(16), []
+    data = tiny_data()
+    data = dataclasses.replace(
+        data,
+        **{f: getattr(data, f)[some] for f in vars(data) if f.endswith(("images", "labels"))},
+    )
+    result = train(config, data, "cpu", steps.append, checkpoints=tmp_path, checkpoint_seconds=1000)
+    assert len(steps) == 4 and all(math.isfinite(s["loss"]) for s in steps)
+    assert steps[0]["loss"] == pytest.approx(math.log(10), abs=1)
+    assert steps[1]["learning_rate"] == recipe.learning_rate
+    assert steps[-1]["learning_rate"] == pytest.approx(recipe.final_learning_rate)
+    weights = result.model.state_dict()
+    assert weights["layers.1.blocks.5.attn.qkv.weight"].shape == (3 * 192, 192)
+    assert all(w.isfinite().all() for w in weights.values())
+    assert result.test_probabilities.shape == (16, 10)
+
+
+def test_gpu_presets_name_what_they_use():
+    full, quick = preset("gpu"), preset("gpu_quick")
+    for config in (full, quick):
+        assert config.precision == "bfloat16" and config.compile and config.average_decay
+        assert config.mixup_alpha and config.cutmix_alpha and config.randaugment_ops
+        looks_back = config.average_every / (1 - config.average_decay)  # steps
+        assert looks_back < 48_000 // config.batch_size * config.epochs / 10
+    assert quick.epochs <= full.epochs / 3
+    model = {"patch_size", "embed_dim", "depths", "num_heads", "window_size"}
+    assert all(getattr(full, field) == getattr(quick, field) for field in model)

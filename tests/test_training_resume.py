@@ -1,0 +1,364 @@
+"""swinlib.training.checkpoint: a killed run goes on as if nothing had happened."""
+
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_runs import TINY, outcome, run, tiny_data, without_times
+
+from swinlib.training import __main__ as command
+from swinlib.training import batches as batches_module
+from swinlib.training import checkpoint as checkpoint_module
+from swinlib.training import data as data_module
+from swinlib.training.checkpoint import CheckpointError, write_whole
+from swinlib.training.config import TrainConfig
+from swinlib.training.data import SHAPE_CLASSES, draw_shapes
+from swinlib.training.distributed import Ranks
+from swinlib.training.loop import train
+
+HERE = Path(__file__).parent
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(number, checkpoints, **more):
+    """A run that is interrupted after that many steps."""
+
+    def on_step(state):
+        if state["step"] == number:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(checkpoints=checkpoints, on_step=on_step, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return outcome(run())
+
+
+@pytest.fixture(scope="module")
+def seventh(tmp_path_factory):
+    """Checkpoints of a run that was interrupted in step 7, in the middle of the second epoch."""
+    folder = tmp_path_factory.mktemp("seventh") / "checkpoints"
+    stop_at(7, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(seventh, tmp_path):
+    return Path(shutil.copytree(seventh, tmp_path / "checkpoints"))
+
+
+# ----------------------------------------------------------------------- the same numbers again
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_many_moments(tmp_path, undisturbed):
+    seed = random.SystemRandom().randrange(2**31)
+    print("random moments drawn with seed", seed)  # shown if this fails
+    done = subprocess.run(
+        [sys.executable, HERE / "killed_runs.py", tmp_path, str(seed)],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    ends = told["chosen"]["ends"]
+    assert len(ends) == 10 and set(ends.values()) == {9}, (ends, done.stderr)
+    assert 1 not in told["random"]["ends"], (told["random"]["ends"], done.stderr)
+    assert told["chosen"]["outcome"] == undisturbed
+    assert told["random"]["outcome"] == undisturbed
+    for name in ("chosen", "random"):
+        lines = (tmp_path / name / "log.jsonl").read_text().splitlines()
+        log = [json.loads(line) for line in lines]
+        assert [e.pop("kind") for e in log] == ["config", "epoch", "epoch", "epoch", "test"]
+        assert [without_times(e) for e in log[1:4]] == undisturbed["history"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 12])
+def test_interrupted_at_a_step(tmp_path, undisturbed, step):
+    stop_at(step, tmp_path)
+    epochs, steps = [], []
+    result = run(checkpoints=tmp_path, on_epoch=epochs.append, on_step=steps.append)
+    assert outcome(result) == undisturbed
+    assert epochs == result.history  # those before the interruption are handed over again
+    assert [s["step"] for s in steps] == list(range(step, 13))  # the step itself was not saved
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_interrupted_before_the_validation_was_saved(tmp_path, undisturbed, epoch):
+    def on_epoch(record):
+        if record["epoch"] == epoch:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(checkpoints=tmp_path, on_epoch=on_epoch)
+    assert newest(tmp_path, "json").stem == f"epoch-{epoch:05d}-batch-000004"
+    assert outcome(run(checkpoints=tmp_path)) == undisturbed
+
+
+def test_plain_settings_too(tmp_path):
+    """Labels as numbers, no average, no checkpoint yet when it stops."""
+    config = TINY.replace(
+        randaugment_ops=0, erasing_probability=0, mixup_alpha=0, cutmix_alpha=0, average_decay=0
+    )
+    expected = outcome(run(config))
+    stop_at(6, tmp_path, config=config)
+    assert outcome(run(config, checkpoints=tmp_path)) == expected
+
+
+def test_checkpoints_change_nothing(tmp_path, undisturbed):
+    assert outcome(run(checkpoints=tmp_path)) == undisturbed
+    assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert outcome(run(checkpoints=tmp_path)) == undisturbed  # a finished one is measured again
+
+
+def test_time_between_checkpoints(tmp_path, monkeypatch):
+    written = []
+    real = checkpoint_module.Checkpoints._write
+
+    def count(self, tensors, facts):
+        written.append((facts["epoch"], facts["batch"]))
+        real(self, tensors, facts)
+
+    monkeypatch.setattr(checkpoint_module.Checkpoints, "_write", count)
+    train(TINY, tiny_data(), "cpu", checkpoints=tmp_path, checkpoint_seconds=1000.0)
+    assert written == [(4, 0)]  # only the one at the end
+
+
+# ------------------------------------------------------------------------------- what is in them
+
+
+def test_what_a_checkpoint_holds(seventh):
+    json_files, tensor_files = (sorted(seventh.glob(f"*.{e}")) for e in ("json", "safetensors"))
+    names = ["epoch-00002-batch-000001", "epoch-00002-batch-000002"]  # stopped before it saved 3
+    assert [f.stem for f in json_files] == [f.stem for f in tensor_files] == names
+    facts = json.loads(json_files[-1].read_text())
+    assert TrainConfig(**facts["config"]) == TINY and len(facts["history"]) == 1
+    assert (facts["epoch"], facts["batch"], facts["device"]) == (2, 2, "cpu")
+    tensors = load_file(tensor_files[-1])
+    parts = {name.split(".")[0] for name in tensors}
+    assert parts == {"model", "average", "best", "optimizer", "random", "order"}
+    assert tensors["order.pictures"].sort().values.tolist() == list(range(70))
+    assert tensors["optimizer.0.exp_avg"].any() and tensors["optimizer.0.exp_avg_sq"].any()
+    assert tensors["random.generator"].dtype == torch.uint8
+
+
+def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint_module.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+
+
+# ------------------------------------------------------------------------- damaged and foreign
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def newest(folder, ending):
+    return sorted(folder.glob(f"*.{ending}"))[-1]
+
+
+@pytest.mark.parametrize("damage", [halve, flip_a_bit, Path.unlink, lambda p: p.write_bytes(b"")])
+@pytest.mark.parametrize("ending", ["safetensors", "json"])
+def test_a_damaged_one_falls_back(folder, undisturbed, damage, ending):
+    path = newest(folder, ending)
+    damage(path)
+    if damage is Path.unlink and ending == "json":  # then there is no sign of it
+        assert outcome(run(checkpoints=folder)) == undisturbed
+        return
+    with pytest.warns(UserWarning, match=f"{path.name}.*trying the checkpoint before it"):
+        assert outcome(run(checkpoints=folder)) == undisturbed
+
+
+def test_a_changed_number_is_noticed(folder, undisturbed):
+    path = newest(folder, "json")
+    text = path.read_text()
+    assert text.count('"batch": 2,') == 1
+    path.write_text(text.replace('"batch": 2,', '"batch": 1,'))
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged: its checksum does not fit"):
+        assert outcome(run(checkpoints=folder)) == undisturbed
+
+
+def test_a_damaged_one_goes_once_there_is_a_better_one(folder):
+    """It is of a later moment than the next ones to be written, and must not push them out."""
+    late = folder / "epoch-00003-batch-000004.json"
+    late.write_text("{")
+    late.with_suffix(".safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="epoch-00003-batch-000004.json is cut short"):
+        stop_at(9, folder)
+    names = [f.stem for f in sorted(folder.glob("*.json"))]
+    assert names == ["epoch-00002-batch-000004", "epoch-00003-batch-000000"]
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_machines_that_see_different_folders(folder, monkeypatch):
+    monkeypatch.setattr(Ranks, "gather", lambda self, value: [value, "something else"])
+    with pytest.raises(CheckpointError, match="must be one folder that all machines see"):
+        run(checkpoints=folder)
+
+
+def test_all_damaged(folder):
+    for path in folder.glob("*.safetensors"):
+        flip_a_bit(path)
+    with (
+        pytest.warns(UserWarning, match="checksum does not fit"),
+        pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole.*batch-000001.*Delete"),
+    ):
+        run(checkpoints=folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 1e-3}, "config.learning_rate is 0.005 there and 0.001 here"),
+        ({"seed": 1, "epochs": 4}, "config.epochs is 3 there and 4 here; config.seed is 0 there"),
+        ({"depths": (1, 1)}, r"config.depths is \[1, 2\] there and \[1, 1\] here"),
+    ],
+)
+def test_another_configuration_is_refused(folder, changes, words):
+    before = {f: f.read_bytes() for f in folder.iterdir()}
+    with pytest.raises(CheckpointError, match=words) as error:
+        run(TINY.replace(**changes), checkpoints=folder)
+    assert newest(folder, "json").name in str(error.value)
+    assert before == {f: f.read_bytes() for f in folder.iterdir()}
+
+
+def test_other_pictures_are_refused(folder):
+    data = tiny_data()
+    data.train_images[3, 0, 5, 5] ^= 1
+    with pytest.raises(CheckpointError, match=r"data.sha256 is '\w+' there and '\w+' here"):
+        run(data=data, checkpoints=folder)
+
+
+def test_another_format_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "FORMAT", 2)
+    with pytest.raises(CheckpointError, match="in format 1, wanted 2: another version of swinlib"):
+        run(checkpoints=folder)
+
+
+def test_not_resuming_refuses_to_overwrite(folder, tmp_path):
+    with pytest.raises(CheckpointError, match="holds checkpoints, and resume=False"):
+        run(checkpoints=folder, resume=False)
+    run(TINY.replace(epochs=1), checkpoints=tmp_path / "new", resume=False)
+
+
+# ------------------------------------------------------------------------- numbers that are none
+
+
+def test_loss_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, undisturbed):
+    real, calls = batches_module.normalise, []
+
+    def spoil(images, mean, std):
+        calls.append(1)
+        return real(images, mean, std) * (math.nan if len(calls) == 7 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches_module, "normalise", spoil)
+        with pytest.raises(FloatingPointError, match=r"loss is nan at step 7 \(epoch 2"):
+            run(checkpoints=tmp_path)
+    assert newest(tmp_path, "json").stem == "epoch-00002-batch-000002"
+    assert outcome(run(checkpoints=tmp_path)) == undisturbed
+
+
+def test_weights_not_finite_are_not_saved(tmp_path, monkeypatch):
+    """The loss of step 7 is still a number, but its gradients spoil the weights."""
+    real, calls = torch.nn.utils.clip_grad_norm_, []
+
+    def spoil(parameters, norm):
+        parameters = list(parameters)
+        calls.append(1)
+        if len(calls) == 7:
+            parameters[0].grad.fill_(math.inf)
+        return real(parameters, norm)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoil)
+    with pytest.raises(FloatingPointError, match="no longer finite numbers in epoch 2.*batch 3"):
+        run(checkpoints=tmp_path)
+    assert newest(tmp_path, "json").stem == "epoch-00002-batch-000002"
+
+
+# ----------------------------------------------------------------------------- the command line
+
+FIELDS = """
+    embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 warmup_epochs=0.5
+    train_limit=50 test_limit=20 drop_path_rate=0.2
+""".split()
+
+
+def arguments(out, *more):
+    argv = ["--preset", "smoke", "--dataset", "shapes", "--data", str(out.parent), "--out"]
+    argv += [str(out), "--device", "cpu", "--epochs", "3", "--checkpoint-seconds", "0"]
+    return [*argv, "--set", *FIELDS, *more]
+
+
+def test_command_line_resumes_by_itself(tmp_path, monkeypatch, capsys):
+    few = draw_shapes(120, 1), draw_shapes(30, 2), SHAPE_CLASSES, "generated shapes"
+    monkeypatch.setattr(data_module, "_shapes", lambda: few)
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def show(config):
+            def stop(record):
+                if record["epoch"] == 2:
+                    raise Stop
+
+            return stop
+
+        patch.setattr(command, "_show", show)
+        with pytest.raises(Stop):
+            command.main(arguments(out))
+    about = (out / "config.json").read_bytes()
+    assert not (out / "model.safetensors").exists() and newest(out / "checkpoints", "json")
+
+    with pytest.raises(SystemExit):
+        command.main(arguments(out, "learning_rate=1e-4"))
+    assert "config.learning_rate is 0.002 there and 0.0001 here" in capsys.readouterr().err
+    assert (out / "config.json").read_bytes() == about
+
+    resumed = command.main(arguments(out))
+    assert {f.name for f in out.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
+    assert outcome(resumed) == outcome(command.main(arguments(tmp_path / "other")))
+    with pytest.raises(SystemExit):
+        command.main(arguments(out))
+    assert "holds a finished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("batch_size", "--set 'batch_size', wanted FIELD=VALUE"),
+        ("batch=3", "TrainConfig has no field 'batch'"),
+        ("batch_size=many", "batch_size='many', wanted a whole number"),
+    ],
+)
+def test_command_line_set(text, words, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--preset", "smoke", "--set", text])
+    assert words in capsys.readouterr().err
