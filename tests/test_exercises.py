@@ -127,7 +127,7 @@ def test_not_fooled(asked):
     def constant(*args):
         return wanted
 
-    assert "calls swinlib's" in check(asked, ask_swinlib).says
+    assert "it calls swinlib's" in check(asked, ask_swinlib).says
     verdict = check(asked, constant)
     assert verdict.state == "wrong" and "whatever it is given" in verdict.says, verdict
     for number in range(size):
@@ -213,7 +213,7 @@ def test_another_exercise_s_reference_may_be_used():
         return labels[:, :, None] != labels[:, None]
 
     assert check(find("mask_by_motion"), mask_by_motion).right
-    assert "calls swinlib's" in check(find("label_regions"), lambda *args: reference(*args)).says
+    assert "it calls swinlib's" in check(find("label_regions"), lambda *args: reference(*args)).says
 
 
 def test_several_tensors_instead_of_one_are_a_wrong_answer_and_no_error():
@@ -225,7 +225,12 @@ def test_several_tensors_instead_of_one_are_a_wrong_answer_and_no_error():
 
 
 def test_a_failing_example_shows_small_tensors_as_numbers():
-    verdict = check(find("roll_by_slicing"), lambda x, s: torch.roll(x, s, (1, 2)))
+    def roll_down(x, shift_size):
+        rows = torch.arange(x.shape[1]) - shift_size[0]
+        return x[:, rows][:, :, torch.arange(x.shape[2]) - shift_size[1]]
+
+    verdict = check(find("roll_by_slicing"), roll_down)
+    assert str(verdict).endswith("  `roll_by_slicing.hint()` helps you on.")
     assert "shift_size = (1, 1)" in verdict.example
     assert "x (1, 4, 4, 1)   yours (1, 4, 4, 1)   wanted (1, 4, 4, 1)" in verdict.example
     assert re.search(r"0 +1 +2 +3 +15 12 13 14 +5 +6 +7 +4\n", verdict.example)

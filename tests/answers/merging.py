@@ -336,7 +336,7 @@ WRONG = {
         (from_top_left, "always ends at the top left"),
         (from_4c, "counted through all four neighbours"),
         (from_quotient, "as the channel it gives which"),
-        (from_one_channel, "but with two channels: gives 1, wanted 0"),
+        (from_one_channel, "but with two channels: gives (1, 0, 0), wanted (0, 0, 1)"),
         (from_flat, "returns 100, wanted 3 values"),
         (from_two_only, "returns (1, 0), wanted 3 values"),
     ],

@@ -403,9 +403,12 @@ WRONG = {
         (offset_minus_m, "both parts are one too small"),
         (offset_one_m, "takes the window's width for its height"),
         (offset_from_the_middle, "may lead into the next row"),
-        (offset_as_float, "gives 0.6666666666666667, wanted 0"),
-        (offset_absolute, "right in the case before, but with the first row of the table: gives 2"),
-        (offset_of_seven, "gives -6, wanted 0"),
+        (offset_as_float, "gives (0.666667, 1), wanted (0, 1)"),
+        (
+            offset_absolute,
+            "right in the case before, but with the first row of the table: gives (2, 2)",
+        ),
+        (offset_of_seven, "gives (-6, -1), wanted (0, 1)"),
         (offset_list_of_all, "wanted 2 values"),
     ],
     "index_of_axes": [

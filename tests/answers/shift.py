@@ -11,6 +11,10 @@ def roll_down(x, shift_size):
     return torch.cat([x[:, :, -sw:], x[:, :, :-sw]], dim=2) if sw else x
 
 
+def roll_by_torch(x, shift_size):
+    return x.roll((-shift_size[0], -shift_size[1]), (1, 2))
+
+
 def roll_batch(x, shift_size):
     sh, sw = shift_size
     x = torch.cat([x[sh:], x[:sh]])
@@ -48,7 +52,7 @@ def roll_only_columns(x, shift_size):
 
 def roll_overwrites(x, shift_size):
     sh, sw = shift_size
-    x[:] = torch.roll(x, (-sh, -sw), (1, 2))
+    x[:] = roll_by_index(x, (sh, sw))
     return x
 
 
@@ -63,7 +67,7 @@ def roll_not_zero(x, shift_size):
 
 
 def roll_channels_first(x, shift_size):
-    return torch.roll(x, (-shift_size[0], -shift_size[1]), (1, 2)).permute(0, 3, 1, 2)
+    return roll_by_index(x, shift_size).permute(0, 3, 1, 2)
 
 
 def roll_by_view(x, shift_size):
@@ -75,7 +79,7 @@ def roll_by_view(x, shift_size):
 
 
 def roll_in_float32(x, shift_size):
-    return torch.roll(x, (-shift_size[0], -shift_size[1]), (1, 2)).float()
+    return roll_by_index(x, shift_size).float()
 
 
 def roll_by_index(x, shift_size):
@@ -185,6 +189,47 @@ def labels_windows(H, W, window_size, shift_size):
     return rows[:, None] * 100 + columns
 
 
+def labels_unless_0(H, W, window_size, shift_size):
+    if 0 in shift_size:
+        return torch.zeros(H, W)
+    return official(H, W, window_size, shift_size)
+
+
+def labels_painted(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W)
+    labels[H - shift_size[0] :, :] = 5
+    labels[:, W - shift_size[1] :] = 6
+    return labels
+
+
+def labels_painted_rows_last(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W)
+    labels[:, W - shift_size[1] :] = 6
+    labels[H - shift_size[0] :, :] = 5
+    return labels
+
+
+def labels_product(H, W, window_size, shift_size):
+    rows, columns = torch.zeros(H), torch.zeros(W)
+    rows[H - shift_size[0] :] = 1
+    columns[W - shift_size[1] :] = 1
+    return torch.outer(rows, columns)
+
+
+def labels_each_window(H, W, window_size, shift_size):
+    rows = torch.arange(H) % window_size[0] + shift_size[0] >= window_size[0]
+    columns = torch.arange(W) % window_size[1] + shift_size[1] >= window_size[1]
+    return rows[:, None] * 2 + columns
+
+
+def labels_numpy(*args):
+    return official(*args).numpy()
+
+
+def labels_off_by_one(H, W, window_size, shift_size):
+    return labels_two_parts(H, W, window_size, [max(0, s - 1) for s in shift_size])
+
+
 def labels_square_only(H, W, window_size, shift_size):
     axis = torch.arange(H) >= H - shift_size[0]
     return axis[:, None] * 2 + axis[None, :]
@@ -272,6 +317,31 @@ def mask_distance(H, W, window_size, shift_size):
     return far | ((columns[:, None] - columns[:, :, None]).abs() >= window_size[1])
 
 
+def motions(H, W, shift_size):
+    rows = (torch.arange(H) + shift_size[0]) % H - torch.arange(H)
+    columns = (torch.arange(W) + shift_size[1]) % W - torch.arange(W)
+    return rows[:, None].expand(H, W), columns[None].expand(H, W)
+
+
+def unlike(values, window_size):
+    values = cut(values, window_size)
+    return values[:, None] != values[:, :, None]
+
+
+def mask_sum(H, W, window_size, shift_size):
+    return unlike(sum(motions(H, W, shift_size)), window_size)
+
+
+def mask_product(H, W, window_size, shift_size):
+    up, left = motions(H, W, shift_size)
+    return unlike(up * left, window_size)
+
+
+def mask_by_origin(H, W, window_size, shift_size):
+    numbers = torch.arange(H * W).view(H, W)
+    return unlike(numbers.roll((-shift_size[0], -shift_size[1]), (0, 1)), window_size)
+
+
 def mask_strips(H, W, window_size, shift_size):
     labels = round_about(H, shift_size[0])[:, None] * 2 + round_about(W, shift_size[1]) * 1
     labels = labels.reshape(-1, window_size[0] * window_size[1])
@@ -284,6 +354,7 @@ def mask_with_heads(*args):
 
 WRONG = {
     "roll_by_slicing": [
+        (roll_by_torch, "calls `roll`"),
         (roll_down, "down and to the right"),
         (roll_batch, "rolls the batch and the rows"),
         (roll_swapped, "shift of the rows for the columns"),
@@ -298,6 +369,12 @@ WRONG = {
         (roll_in_float32, "of type torch.float32, wanted torch.float16"),
     ],
     "label_regions": [
+        (labels_unless_0, "where one of the two shifts is 0"),
+        (labels_painted, "carries the label of one of the two strips"),
+        (labels_painted_rows_last, "looks like the strip at the bottom"),
+        (labels_product, "only the corner is told apart"),
+        (labels_each_window, "every window is split"),
+        (labels_numpy, "wanted a tensor"),
         (labels_unrolled, "*before* the roll"),
         (labels_top_left, "at the top and on the left"),
         (labels_added, "adds the row label and the column label"),
@@ -309,9 +386,13 @@ WRONG = {
         (labels_columns, "only the columns are labelled"),
         (labels_windows, "a single label"),
         (labels_square_only, "with a map that is not square: the shape is (4, 4), wanted (4, 12)"),
+        (labels_off_by_one, "in window 1, "),
         (labels_flat, "the shape is (16,), wanted (4, 4)"),
     ],
     "mask_by_motion": [
+        (mask_sum, "adds the two motions"),
+        (mask_product, "multiplies the two motions"),
+        (mask_by_origin, "compares where tokens came from"),
         (mask_inverted, "wrong way round"),
         (mask_minus_100, "gives -100 and 0"),
         (mask_other_way, "rolls the wrong way"),

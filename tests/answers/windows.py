@@ -388,7 +388,7 @@ WRONG = {
         (token_sum, "as if they were equally large"),
         (token_crossed, "steps of Mw downwards"),
         (token_xy, "column comes before the row"),
-        (token_from_one, "gives 3, wanted 2"),
+        (token_from_one, "gives (0, 3, 4), wanted (0, 2, 3)"),
         (token_two_numbers, "returns (2, 3), wanted 3 values"),
         (token_flat, "returns 15, wanted 3 values"),
         (token_last_picture, "next picture after H*W windows"),

@@ -73,7 +73,10 @@ def agree(got, wanted, *args) -> str | None:
         if not isinstance(got, tuple | list) or len(got) != len(wanted):
             return f"returns {describe(got)}, wanted {len(wanted)} values"
         found = [(n, agree(a, b)) for n, (a, b) in enumerate(zip(got, wanted, strict=True))]
-        return next((f"in result [{n}], {says}" for n, says in found if says), None)
+        says = next((f"in result [{n}], {says}" for n, says in found if says), None)
+        if says and not holds_tensors(wanted):  # a few numbers: all of them say more
+            return f"gives {describe(got)}, wanted {describe(wanted)}"
+        return says
     if isinstance(wanted, Tensor):
         return agree_tensors(got, wanted)
     if isinstance(got, Tensor) and got.numel() == 1:
@@ -145,6 +148,7 @@ class Exercise:
         hints: from a nudge to nearly everything.
         mistakes: those worth a sentence, the likeliest first.
         allowed: functions of swinlib that an answer may call; no others.
+        forbidden: names of torch's functions that would leave nothing to do.
         agree: as the function `agree`, where an answer can be right in several ways.
     """
 
@@ -154,6 +158,7 @@ class Exercise:
     hints: tuple[str, ...]
     mistakes: tuple[Mistake, ...] = ()
     allowed: tuple[Callable, ...] = ()
+    forbidden: tuple[str, ...] = ()
     agree: Callable[..., str | None] = field(default=agree)
 
     @property
@@ -186,7 +191,10 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = {"right": "✓", "wrong": "✗", "unanswered": "…"}[self.state]
-        return f"{sign} {self.name}: {self.says}" + (f"\n{self.example}" if self.example else "")
+        lines = [f"{sign} {self.name}: {self.says}", self.example]
+        if self.state == "wrong":
+            lines.append(f"  `{self.name}.hint()` helps you on.")
+        return "\n".join(line for line in lines if line)
 
 
 def check(asked: Exercise, answer: Callable) -> Verdict:
@@ -213,9 +221,7 @@ def check(asked: Exercise, answer: Callable) -> Verdict:
         return Verdict(asked.name, "wrong", says, example)
 
     if called:
-        return wrong(
-            f"it calls swinlib's `{called}`, which leaves swinlib to answer. Write it out."
-        )
+        return wrong(f"it calls {called}, which leaves nothing for you to do. Write it out.")
     if outcome := next((o for o in tried if o.changed), None):
         return wrong(
             f"it writes into its input `{outcome.changed}`, which whoever calls it still needs. "
@@ -289,7 +295,7 @@ def unchanged(now, before) -> bool:
 
 
 class Watch:
-    """Notices whether swinlib is called, other than through what is allowed.
+    """Notices whether swinlib is called, or what the exercise is to do without.
 
     Allowed are what the exercise names, and other exercises, whose names an unanswered notebook has
     bound to their solutions.
@@ -309,13 +315,16 @@ class Watch:
     def __exit__(self, *_):
         sys.setprofile(self.before)
 
-    def see(self, frame: FrameType, event: str, _):
+    def see(self, frame: FrameType, event: str, function):
         code = frame.f_code
+        name = {"call": code.co_name, "c_call": getattr(function, "__name__", "")}.get(event)
+        if name in self.asked.forbidden and self.called is None:
+            self.called = f"`{name}`"
         if code in self.allowed or self.is_other_exercise(frame):
             self.inside += {"call": 1, "return": -1}.get(event, 0)
         elif event == "call" and not self.inside and code.co_filename.startswith(PACKAGE):
             if code.co_filename != __file__ and self.called is None:
-                self.called = code.co_name
+                self.called = f"swinlib's `{code.co_name}`"
 
     def is_other_exercise(self, frame: FrameType) -> bool:
         if frame.f_code.co_filename != __file__ or frame.f_code.co_name != "reference":
@@ -352,9 +361,7 @@ def same(a, b) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if is_tensor(a) and is_tensor(b):
         return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, tuple | list) and isinstance(b, tuple | list):  # perhaps of tensors
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return type(a) is type(b) and not is_tensor(a) and a == b
+    return isinstance(a, int | float | str) and type(a) is type(b) and a == b
 
 
 def is_uniform(result) -> bool:
@@ -378,7 +385,7 @@ def likeliest(asked, cases, tried, failing) -> Mistake | None:
 
 def behave_alike(asked: Exercise, case: Case, theirs: Outcome, ours: Outcome) -> bool:
     if theirs.error is not None or ours.error is not None:
-        return theirs.error is not None and ours.error is not None
+        return type(theirs.error) is type(ours.error)
     return asked.agree(ours.result, theirs.result, *case.args) is None
 
 
@@ -429,10 +436,16 @@ def show(asked: Exercise, case: Case, outcome: Outcome, wanted) -> str:
 
 
 def one_by_one(name: str, result) -> dict:
-    """A result by name; several results, each with its number."""
-    if not isinstance(result, tuple | list):
+    """A result by name; several tensors, each with its number."""
+    if not isinstance(result, tuple | list) or not holds_tensors(result):
         return {name: result}
     return {f"{name}[{n}]": part for n, part in enumerate(result)}
+
+
+def holds_tensors(result) -> bool:
+    if isinstance(result, tuple | list):
+        return any(map(holds_tensors, result))
+    return is_tensor(result)
 
 
 def first_unlike(got, wanted) -> list[str]:
@@ -463,6 +476,7 @@ def side_by_side(blocks: list[tuple[str, Tensor]]) -> list[str]:
         texts = [[number(value) for value in row] for row in table]
         width = max(len(text) for row in texts for text in row)
         body = [" ".join(text.rjust(width) for text in row) for row in texts]
+        body = in_groups(body, group_length(tensor))
         columns.append([f"{name} {tuple(tensor.shape)}", *body])
     if len(columns) > 1 and sum(max(map(len, c)) + 3 for c in columns) > WIDE:
         half = (len(blocks) + 1) // 2
@@ -475,6 +489,20 @@ def side_by_side(blocks: list[tuple[str, Tensor]]) -> list[str]:
         ("  " + "   ".join(t.ljust(w) for t, w in zip(row, widths, strict=True))).rstrip()
         for row in rows
     ]
+
+
+def in_groups(lines: list[str], length: int) -> list[str]:
+    """Lines with an empty one after every `length`: where one window, or picture, ends."""
+    starts = range(0, len(lines), length)
+    return [
+        text for start in starts for text in ([""] if start else []) + lines[start : start + length]
+    ]
+
+
+def group_length(tensor: Tensor) -> int:
+    """Rows that belong together: the last length but one that is not 1."""
+    longer = [length for length in tensor.shape if length > 1]
+    return longer[-2] if len(longer) > 2 else tensor.numel()
 
 
 def row_length(tensor: Tensor) -> int:

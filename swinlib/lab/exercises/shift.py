@@ -66,6 +66,7 @@ def _maps():
 ROLL = Exercise(
     solution=roll_by_slicing,
     cases=_maps,
+    forbidden=("roll",),
     checked_on="7 cases: unlike shifts, shifts of 0, two pictures, wide maps, scattered memory, "
     "half precision",
     hints=(
@@ -110,7 +111,7 @@ def label_regions(H, W, window_size, shift_size):
     labels = []
     for length, window, shift in zip((H, W), window_size, shift_size, strict=True):
         along_axis = torch.zeros(length, dtype=torch.int64)
-        if shift:  # [-0:] would be the whole axis
+        if shift:  # an axis that is not shifted keeps one label
             along_axis[-window:] = 1
             along_axis[-shift:] = 2
         labels.append(along_axis)
@@ -183,6 +184,38 @@ def _labels_columns_only(H, W, window_size, shift_size):
     return columns[None, :].expand(H, W)
 
 
+def _labels_none_if_one_is_0(H, W, window_size, shift_size):
+    labels = label_regions(H, W, window_size, shift_size)
+    return labels if all(shift_size) else torch.zeros_like(labels)
+
+
+def _labels_corner_painted_over(H, W, window_size, shift_size):
+    labels = torch.zeros(H, W, dtype=torch.int64)
+    labels[H - shift_size[0] :] = 1
+    labels[:, W - shift_size[1] :] = 2
+    return labels
+
+
+def _labels_corner_painted_over_by_rows(H, W, window_size, shift_size):
+    return _labels_corner_painted_over(W, H, window_size[::-1], shift_size[::-1]).T
+
+
+def _labels_multiplied(H, W, window_size, shift_size):
+    rows, columns = (
+        torch.arange(length) >= length - shift
+        for length, shift in zip((H, W), shift_size, strict=True)
+    )
+    return rows[:, None] * columns[None, :]
+
+
+def _labels_every_window(H, W, window_size, shift_size):
+    rows, columns = (
+        torch.arange(length) % window >= window - shift
+        for length, window, shift in zip((H, W), window_size, shift_size, strict=True)
+    )
+    return rows[:, None] * 2 + columns[None, :] * 1
+
+
 def _labels_by_window(H, W, window_size, shift_size):
     return (torch.arange(H) // window_size[0])[:, None] * W + torch.arange(W) // window_size[1]
 
@@ -198,8 +231,16 @@ def same_regions(got, wanted, H, W, window_size, shift_size):
         return same_regions(got.T, wanted.T, H, W, window_size, shift_size)
     if got.shape != (H, W):
         return agree(got, wanted)
-    wrong = (_unlike(got, window_size) != _unlike(wanted, window_size)).any(-1).sum()
-    return f"{wrong} tokens are taken for strangers, or strangers for neighbours" if wrong else None
+    differ, apart = _unlike(got, window_size), _unlike(wanted, window_size)
+    for number in range(len(apart)):
+        parted = int((differ[number] & ~apart[number]).sum()) // 2
+        joined = int((apart[number] & ~differ[number]).sum()) // 2
+        if parted or joined:
+            return (
+                f"in window {number}, {parted} pairs of neighbours get unlike labels, and "
+                f"{joined} pairs of strangers the same"
+            )
+    return None
 
 
 def _unlike(labels, window_size):
@@ -231,8 +272,8 @@ REGIONS = Exercise(
     hints=(
         "Take one axis at a time. After the roll, which places hold tokens that came round from "
         "the other side? Write that down for 8 places, M = 4 and s = 1.",
-        "The last s places of an axis came round; the first M - s of the last window did not. Mind "
-        "that `labels[-0:]` is all of them.",
+        "Only the last window mixes. The last s places of the axis came round, and the M - s "
+        "before them did not.",
         "Two labels r and c for a row and a column make one with `3 * r[:, None] + c[None, :]`: "
         "with a plain sum, (0, 1) and (1, 0) would look alike.",
     ),
@@ -268,6 +309,30 @@ REGIONS = Exercise(
             "a window one cannot tell.",
             _labels_rest_of_window,
         ),
+        Mistake(
+            "where one of the two shifts is 0 it labels nothing, but the other axis has strangers.",
+            _labels_none_if_one_is_0,
+        ),
+        Mistake(
+            "the corner, where rows and columns came round, carries the label of one of the two "
+            "strips. It needs one of its own.",
+            _labels_corner_painted_over,
+        ),
+        Mistake(
+            "the corner looks like the strip at the bottom. It came round on both axes and needs a "
+            "label of its own.",
+            _labels_corner_painted_over_by_rows,
+        ),
+        Mistake(
+            "it multiplies the two labels, so that everything with a 0 looks alike: only the "
+            "corner is told apart.",
+            _labels_multiplied,
+        ),
+        Mistake(
+            "every window is split. Only the last row and the last column of windows hold "
+            "strangers.",
+            _labels_every_window,
+        ),
         Mistake("only the rows are labelled. Columns come round too.", _labels_rows_only),
         Mistake("only the columns are labelled. Rows come round too.", _labels_columns_only),
         Mistake(
@@ -286,9 +351,9 @@ def mask_by_motion(H, W, window_size, shift_size):
     rows, columns = torch.arange(H), torch.arange(W)
     # Where each came from, less where it is: s for those that moved with the rest, s - H for those
     # that went round. The roll kept two tokens side by side if it moved both by the same.
-    down = (rows + shift_size[0]) % H - rows
-    right = (columns + shift_size[1]) % W - columns
-    moved = torch.stack(torch.meshgrid(down, right, indexing="ij"), dim=-1)  # (H, W, 2)
+    up = (rows + shift_size[0]) % H - rows
+    left = (columns + shift_size[1]) % W - columns
+    moved = torch.stack(torch.meshgrid(up, left, indexing="ij"), dim=-1)  # (H, W, 2)
     moved = window_partition(moved[None], window_size).flatten(1, 2)  # (num_windows, N, 2)
     return (moved[:, :, None] != moved[:, None, :]).any(-1)
 
@@ -302,6 +367,38 @@ def _motion(H, W, window_size, shift_size, sign=1, axes=(0, 1), both=False):
     moved = window_partition(moved[None], window_size).flatten(1, 2)
     differ = moved[:, :, None] != moved[:, None, :]
     return differ.all(-1) if both else differ.any(-1)
+
+
+def _moved(H, W, shift_size):
+    """How far each place of the rolled map came up and to the left: two of (H, W)."""
+    rows, columns = (
+        (torch.arange(length) + shift) % length - torch.arange(length)
+        for length, shift in zip((H, W), shift_size, strict=True)
+    )
+    return rows[:, None].expand(H, W), columns[None, :].expand(H, W)
+
+
+def _unequal(values, window_size):
+    values = window_partition(values[None, ..., None], window_size).flatten(1)
+    return values[:, :, None] != values[:, None, :]
+
+
+def _mask_added(H, W, window_size, shift_size):
+    up, left = _moved(H, W, shift_size)
+    return _unequal(up + left, window_size)
+
+
+def _mask_multiplied(H, W, window_size, shift_size):
+    up, left = _moved(H, W, shift_size)
+    return _unequal(up * left, window_size)
+
+
+def _mask_not_moved(H, W, window_size, shift_size):
+    rows, columns = (
+        (torch.arange(length) + shift) % length
+        for length, shift in zip((H, W), shift_size, strict=True)
+    )
+    return _unequal(rows[:, None] * W + columns, window_size)
 
 
 def _mask_friends(*setting):
@@ -377,10 +474,10 @@ MASK = Exercise(
     "single window, 28 x 28 tokens",
     allowed=(window_partition,),
     hints=(
+        "Most rows go up by s. Those that come round go down, and by how much? Two tokens are "
+        "still neighbours if the roll moved both by the same, along both axes.",
         "Row i of the rolled map came from row (i + s) % H. For 4 rows and s = 1, write down where "
         "each row came from, less where it is now.",
-        "Two tokens that were neighbours still are, if the roll moved both by the same amount, "
-        "along both axes.",
         "Make a map (1, H, W, 2) of how far each place was moved, cut it with `window_partition`, "
         "and compare `[:, :, None]` with `[:, None, :]`.",
     ),
@@ -397,6 +494,21 @@ MASK = Exercise(
         Mistake(
             "it rolls the wrong way: place i of the rolled map came from (i + s) % H, not (i - s).",
             _mask_rolled_down,
+        ),
+        Mistake(
+            "it adds the two motions, so that up and then left looks like left and then up. Either "
+            "axis must be compared for itself.",
+            _mask_added,
+        ),
+        Mistake(
+            "it multiplies the two motions, so that different ones look alike. Either axis must be "
+            "compared for itself.",
+            _mask_multiplied,
+        ),
+        Mistake(
+            "it compares where tokens came from, so that all are strangers. Compare how far they "
+            "were moved.",
+            _mask_not_moved,
         ),
         Mistake("only rows that came round are noticed. Columns come round too.", _mask_rows_only),
         Mistake(
