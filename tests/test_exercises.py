@@ -12,7 +12,7 @@ import torch
 import swinlib
 from nbsolve import TAG, solve, stub_name
 from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson
-from swinlib.lab.exercises.checking import Watch
+from swinlib.lab.exercises.checking import Watch, near
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SLOW = 2.0  # seconds a check may take
@@ -146,6 +146,15 @@ def test_an_error_in_an_answer_is_one_line(asked):
     assert verdict.state == "wrong"
     assert "it stops with RuntimeError: shape '[7]' is invalid" in verdict.says
     assert "return torch.zeros(2, 3).view(7)" in verdict.says
+
+
+def test_infinite_numbers_and_nan_are_near_themselves_only():
+    inf, nan = float("inf"), float("nan")
+    wanted = torch.tensor([1.0, -inf, nan])
+    assert near(wanted, wanted).all()
+    assert near(torch.tensor([1.1, inf, 0.0]), wanted).tolist() == [False] * 3
+    assert near(torch.tensor([-inf, 0.0, inf]), wanted).tolist() == [False] * 3
+    assert near(torch.tensor([nan, nan, nan]), wanted).tolist() == [False, False, True]
 
 
 # --- the decorator ------------------------------------------------------------------------------

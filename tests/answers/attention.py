@@ -1,1 +1,403 @@
-WRONG, RIGHT = {}, {}
+"""Answers to the exercises of lesson 02."""
+
+import torch
+import torch.nn.functional as F
+
+# --- safe_softmax -------------------------------------------------------------------------------
+
+
+def softmax_as_defined(scores):
+    e = torch.exp(scores)
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def softmax_one_maximum(scores):
+    e = torch.exp(scores - torch.max(scores))
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def softmax_less_mean(scores):
+    centred = scores - scores.mean(dim=-1, keepdim=True)
+    return centred.exp() / centred.exp().sum(dim=-1, keepdim=True)
+
+
+def softmax_less_minimum(scores):
+    e = (scores - scores.min(dim=-1, keepdim=True).values).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def softmax_clamped(scores):
+    e = scores.clamp(min=-10, max=10).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def softmax_of_columns(scores):
+    e = (scores - scores.max(dim=-2, keepdim=True).values).exp()
+    return e / e.sum(dim=-2, keepdim=True)
+
+
+def softmax_of_all(scores):
+    e = (scores - scores.max()).exp()
+    return e / e.sum()
+
+
+def softmax_of_quotients(scores):
+    e = (scores / scores.abs().max(dim=-1, keepdim=True).values).exp()
+    return e / e.sum(dim=-1, keepdim=True)
+
+
+def softmax_without_sum(scores):
+    return torch.exp(scores - scores.max(dim=-1, keepdim=True).values)
+
+
+def softmax_log(scores):
+    return torch.log_softmax(scores, dim=-1)
+
+
+def softmax_lost_dimension(scores):
+    e = (scores - scores.max(dim=-1, keepdim=True).values).exp()
+    return e / e.sum(dim=-1)
+
+
+def softmax_in_place(scores):
+    scores -= scores.max(dim=-1, keepdim=True).values
+    return scores.exp() / scores.exp().sum(dim=-1, keepdim=True)
+
+
+def softmax_in_float32(scores):
+    return scores.float().softmax(-1)
+
+
+def softmax_of_two_dimensions(scores):
+    rows = [(row - row.max()).exp() for row in scores]
+    return torch.stack([row / row.sum() for row in rows])
+
+
+def softmax_with_nan_removed(scores):
+    return softmax_as_defined(scores).nan_to_num()
+
+
+def softmax_transposed(scores):
+    return scores.softmax(-1).transpose(-2, -1)
+
+
+def softmax_of_torch(scores):
+    return torch.softmax(scores, dim=-1)
+
+
+def softmax_by_logarithms(scores):
+    return (scores - torch.logsumexp(scores, dim=-1, keepdim=True)).exp()
+
+
+def softmax_by_loop(scores):
+    rows = scores.reshape(-1, scores.shape[-1])
+    found = []
+    for row in rows:
+        e = torch.stack([torch.exp(score - max(row)) for score in row])
+        found.append(e / sum(e))
+    return torch.stack(found).reshape(scores.shape)
+
+
+# --- attend_to_real -----------------------------------------------------------------------------
+
+
+def scores_of(q, k):
+    return torch.einsum("bhnd,bhmd->bhnm", q, k) / q.shape[-1] ** 0.5
+
+
+def attend_to_all(q, k, v, real):
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def attend_rows_only(q, k, v, real):
+    scores = scores_of(q, k)
+    scores[~real[:, None, :, None].expand_as(scores)] = -1e4
+    return scores.softmax(-1) @ v * real[:, None, :, None]
+
+
+def attend_padding_answers(q, k, v, real):
+    bias = torch.zeros(real.shape, dtype=q.dtype).masked_fill(~real, -3e4)
+    return (scores_of(q, k) + bias[:, None, None]).softmax(-1) @ v
+
+
+def attend_infinitely_low(q, k, v, real):
+    scores = scores_of(q, k)
+    scores = torch.where(real[:, None, None, :], scores, float("-inf"))
+    return scores.softmax(-1) @ v * real[:, None, :, None]
+
+
+def attend_then_mask(q, k, v, real):
+    out = scores_of(q, k).softmax(-1) @ (v * real[:, None, :, None])
+    return out * real[:, None, :, None]
+
+
+def attend_masked_by_product(q, k, v, real):
+    both = real[:, None, :, None] * real[:, None, None, :]
+    return (scores_of(q, k) * both).softmax(-1) @ v * real[:, None, :, None]
+
+
+def attend_inverted(q, k, v, real):
+    scores = scores_of(q, k).masked_fill(real[:, None, None], torch.finfo(q.dtype).min)
+    return scores.softmax(-1) @ v * ~real[:, None, :, None]
+
+
+def attend_unscaled(q, k, v, real):
+    scores = q @ k.mT
+    scores = scores.masked_fill(~real[:, None, None], torch.finfo(q.dtype).min)
+    return scores.softmax(-1) @ v * real[:, None, :, None]
+
+
+def attend_first_mask(q, k, v, real):
+    scores = scores_of(q, k)
+    scores[:, :, :, ~real[0]] = torch.finfo(q.dtype).min
+    out = scores.softmax(-1) @ v
+    out[:, :, ~real[0]] = 0
+    return out
+
+
+def attend_minus_100(q, k, v, real):
+    bias = torch.where(real, 0.0, -100.0).to(q.dtype)[:, None, None, :]
+    out = (scores_of(q, k) + bias).softmax(-1) @ v
+    return torch.where(real[:, None, :, None], out, 0.0)
+
+
+def attend_by_columns(q, k, v, real):
+    scores = scores_of(q, k).masked_fill(~real[:, None, None], torch.finfo(q.dtype).min)
+    return scores.softmax(dim=2) @ v * real[:, None, :, None]
+
+
+def attend_one_picture(q, k, v, real):
+    return attend_one_by_one(q[:1], k[:1], v[:1], real[:1])
+
+
+def attend_heads_joined(q, k, v, real):
+    return attend_one_by_one(q, k, v, real).transpose(1, 2).flatten(2)
+
+
+def attend_real_only(q, k, v, real):
+    """Leaves the padded tokens out of the result."""
+    found = [attend_one_by_one(*(x[b : b + 1] for x in (q, k, v, real))) for b in range(len(q))]
+    return torch.stack([out[0][:, real[b]] for b, out in enumerate(found)])
+
+
+def attend_tokens_first(q, k, v, real):
+    return attend_one_by_one(q, k, v, real).transpose(1, 2)
+
+
+def attend_into_v(q, k, v, real):
+    v *= real[:, None, :, None]
+    return attend_one_by_one(q, k, v, real)
+
+
+def attend_with_weights(q, k, v, real):
+    scores = scores_of(q, k).masked_fill(~real[:, None, None], -3e4)
+    weights = scores.softmax(-1)
+    return weights @ v * real[:, None, :, None], weights
+
+
+def attend_in_float32(q, k, v, real):
+    return attend_one_by_one(q.float(), k.float(), v.float(), real)
+
+
+def attend_one_by_one(q, k, v, real):
+    """Every query by itself, with the keys that it may look at."""
+    B, heads, N, d = q.shape
+    out = torch.zeros(B, heads, N, v.shape[-1], dtype=v.dtype)
+    for b in range(B):
+        keep = real[b]
+        for i in range(N):
+            if keep[i]:
+                scores = (q[b, :, i : i + 1] * d**-0.5) @ k[b][:, keep].transpose(1, 2)
+                out[b, :, i : i + 1] = scores.softmax(-1) @ v[b][:, keep]
+    return out
+
+
+def attend_cleaned(q, k, v, real):
+    scores = scores_of(q, k)
+    both = real[:, None, :, None] & real[:, None, None, :]
+    return scores.masked_fill(~both, float("-inf")).softmax(-1).nan_to_num() @ v
+
+
+def attend_by_exponentials(q, k, v, real):
+    """Masks the exponentials, before they are divided by their sum."""
+    scores = scores_of(q, k)
+    real = real.to(q.dtype)
+    lowest = torch.finfo(q.dtype).min
+    most = scores.masked_fill(real[:, None, None] == 0, lowest).amax(-1, keepdim=True)
+    e = (scores - most).clamp(max=0).exp() * real[:, None, None]
+    return real[:, None, :, None] * (e @ v) / e.sum(-1, keepdim=True).clamp(min=1e-6)
+
+
+def attend_by_torch(q, k, v, real):
+    bias = torch.where(real, 0.0, torch.finfo(q.dtype).min).to(q.dtype)[:, None, None]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(*q.shape[:3], -1))
+    return out.masked_fill(~real[:, None, :, None], 0)
+
+
+# --- join_halves --------------------------------------------------------------------------------
+
+
+def join_mean(out_a, lse_a, out_b, lse_b):
+    return torch.stack([out_a, out_b]).mean(0)
+
+
+def join_sum(out_a, lse_a, out_b, lse_b):
+    return torch.stack([out_a, out_b]).sum(0)
+
+
+def join_naive(out_a, lse_a, out_b, lse_b):
+    sums = torch.stack([lse_a, lse_b]).exp()
+    shares = sums / sums.sum(0)
+    return shares[0].unsqueeze(-1) * out_a + shares[1].unsqueeze(-1) * out_b
+
+
+def join_numerator(out_a, lse_a, out_b, lse_b):
+    return out_a * lse_a.exp().unsqueeze(-1) + out_b * lse_b.exp().unsqueeze(-1)
+
+
+def join_exchanged(out_a, lse_a, out_b, lse_b):
+    shares = torch.stack([lse_b, lse_a]).softmax(0)
+    return (shares[..., None] * torch.stack([out_a, out_b])).sum(0)
+
+
+def join_by_logs(out_a, lse_a, out_b, lse_b):
+    total = lse_a + lse_b
+    return out_a * (lse_a / total)[..., None] + out_b * (lse_b / total)[..., None]
+
+
+def join_larger(out_a, lse_a, out_b, lse_b):
+    first = (lse_a > lse_b).unsqueeze(-1).to(out_a.dtype)
+    return first * out_a + (1 - first) * out_b
+
+
+def join_over_queries(out_a, lse_a, out_b, lse_b):
+    a, b = torch.softmax(lse_a, -1).unsqueeze(-1), torch.softmax(lse_b, -1).unsqueeze(-1)
+    return (out_a * a + out_b * b) / (a + b)
+
+
+def join_one_maximum(out_a, lse_a, out_b, lse_b):
+    most = torch.stack([lse_a, lse_b]).max()
+    a, b = (lse_a - most).exp()[..., None], (lse_b - most).exp()[..., None]
+    return (a * out_a + b * out_b) / (a + b)
+
+
+def join_ratio(out_a, lse_a, out_b, lse_b):
+    ratio = torch.exp(lse_a - lse_b).unsqueeze(-1)
+    return ratio * out_a + (1 - ratio) * out_b
+
+
+def join_no_dimension(out_a, lse_a, out_b, lse_b):
+    share = torch.sigmoid(lse_a - lse_b)
+    return share * out_a + (1 - share) * out_b
+
+
+def join_two_results(out_a, lse_a, out_b, lse_b):
+    return join_by_softmax(out_a, lse_a, out_b, lse_b), torch.logaddexp(lse_a, lse_b)
+
+
+def join_side_by_side(out_a, lse_a, out_b, lse_b):
+    return torch.cat([out_a, out_b], dim=-1)
+
+
+def join_too_cautious(out_a, lse_a, out_b, lse_b):
+    """Takes off the mean of the two."""
+    middle = (lse_a + lse_b) / 2
+    a, b = (lse_a - middle).exp()[..., None], (lse_b - middle).exp()[..., None]
+    return (a * out_a + b * out_b) / (a + b)
+
+
+def join_in_place(out_a, lse_a, out_b, lse_b):
+    share = torch.sigmoid(lse_a - lse_b).unsqueeze(-1)
+    out_a *= share
+    return out_a + (1 - share) * out_b
+
+
+def join_in_float32(out_a, lse_a, out_b, lse_b):
+    return join_by_softmax(out_a.float(), lse_a.float(), out_b.float(), lse_b.float())
+
+
+def join_by_softmax(out_a, lse_a, out_b, lse_b):
+    shares = torch.stack([lse_a, lse_b]).softmax(0)
+    return torch.einsum("h...n,h...ne->...ne", shares, torch.stack([out_a, out_b]))
+
+
+def join_by_maximum(out_a, lse_a, out_b, lse_b):
+    most = torch.maximum(lse_a, lse_b)
+    a, b = (lse_a - most).exp()[..., None], (lse_b - most).exp()[..., None]
+    return (a * out_a + b * out_b) / (a + b)
+
+
+def join_by_logaddexp(out_a, lse_a, out_b, lse_b):
+    both = torch.logaddexp(lse_a.float(), lse_b.float())
+    a, b = (lse_a - both).exp()[..., None], (lse_b - both).exp()[..., None]
+    return (a * out_a + b * out_b).to(out_a.dtype)
+
+
+WRONG = {
+    "safe_softmax": [
+        (softmax_as_defined, "large scores overflow"),
+        (softmax_one_maximum, "one number is taken off all rows"),
+        (softmax_less_mean, "the mean is taken off"),
+        (softmax_less_minimum, "the smallest score is taken off"),
+        (softmax_clamped, "large scores are cut off"),
+        (softmax_of_columns, "the *columns* add up to 1"),
+        (softmax_of_all, "all numbers together add up to 1"),
+        (softmax_of_quotients, "divides by the largest score"),
+        (softmax_without_sum, "the rows do not add up to 1"),
+        (softmax_log, "logarithms of the weights"),
+        (softmax_lost_dimension, "with two queries and three keys: it stops with RuntimeError"),
+        (softmax_in_place, "writes into its input `scores`"),
+        (softmax_in_float32, "of type torch.float32, wanted torch.float16"),
+        (softmax_of_two_dimensions, "with a batch of heads: "),
+        (softmax_with_nan_removed, "with scores of about 1000: 3 of 3 numbers are wrong"),
+        (softmax_transposed, "axes are in another order"),
+    ],
+    "attend_to_real": [
+        (attend_to_all, "ignored altogether"),
+        (attend_rows_only, "still looked at"),
+        (attend_padding_answers, "padded tokens get an answer too"),
+        (attend_infinitely_low, "all padding gives NaN"),
+        (attend_then_mask, "no longer add up to 1"),
+        (attend_masked_by_product, "a score like any other"),
+        (attend_inverted, "wrong way round"),
+        (attend_unscaled, "not divided by √d"),
+        (attend_first_mask, "the padding of the first"),
+        (attend_minus_100, "-100 is not low enough"),
+        (attend_by_columns, "over the queries, and not over the keys"),
+        (attend_one_picture, "the shape is (1, 2, 5, 6), wanted (3, 2, 5, 6)"),
+        (attend_heads_joined, "the numbers are right and in order, but the shape is (1, 3, 1)"),
+        (attend_real_only, "the shape is (1, 1, 2, 1), wanted (1, 1, 3, 1)"),
+        (attend_tokens_first, "axes are in another order"),
+        (attend_into_v, "writes into its input `v`"),
+        (attend_with_weights, "wanted a tensor"),
+        (attend_in_float32, "of type torch.float32, wanted torch.float16"),
+    ],
+    "join_halves": [
+        (join_mean, "both halves count alike"),
+        (join_sum, "the two outputs are added"),
+        (join_naive, "right while scores are small"),
+        (join_numerator, "this is the numerator"),
+        (join_exchanged, "each half gets the share of the other"),
+        (join_by_logs, "you take it for the sum"),
+        (join_larger, "takes everything"),
+        (join_over_queries, "compared with one another"),
+        (join_one_maximum, "taken off all queries"),
+        (join_ratio, "how much larger a's sum is"),
+        (join_no_dimension, "along the values"),
+        (join_two_results, "wanted a tensor"),
+        (join_side_by_side, "the shape is (2, 4), wanted (2, 2)"),
+        (join_too_cautious, "with a half that is all masked: some numbers are NaN"),
+        (join_in_place, "writes into its input `out_a`"),
+        (join_in_float32, "of type torch.float32, wanted torch.float16"),
+    ],
+}
+RIGHT = {
+    "safe_softmax": [softmax_of_torch, softmax_by_logarithms, softmax_by_loop],
+    "attend_to_real": [
+        attend_one_by_one,
+        attend_cleaned,
+        attend_by_exponentials,
+        attend_by_torch,
+    ],
+    "join_halves": [join_by_softmax, join_by_maximum, join_by_logaddexp],
+}

@@ -1,1 +1,426 @@
-WRONG, RIGHT = {}, {}
+"""Answers to the exercises of lesson 01."""
+
+import torch
+import torch.nn.functional as F
+
+# --- conv_weight --------------------------------------------------------------------------------
+
+
+def weight_as_in_the_lesson(weight, patch_size):
+    ph, pw = patch_size
+    return weight.reshape(weight.shape[0], weight.shape[1] // ph // pw, ph, pw)
+
+
+def weight_left_last(weight, patch_size):
+    ph, pw = patch_size
+    return weight.unflatten(1, (ph, pw, -1))
+
+
+def weight_diagonal(weight, patch_size):
+    ph, pw = patch_size
+    return weight.reshape(len(weight), ph, pw, -1).permute(0, 3, 2, 1)
+
+
+def weight_squares_only(weight, patch_size):
+    pw, ph = patch_size
+    return weight.reshape(len(weight), ph, pw, -1).movedim(-1, 1)
+
+
+def weight_wide_as_tall(weight, patch_size):
+    ph, pw = patch_size
+    return weight.reshape(len(weight), pw, ph, -1).permute(0, 3, 2, 1)
+
+
+def weight_of_columns(weight, patch_size):
+    ph, pw = patch_size
+    channels = weight.shape[1] // (ph * pw)
+    x = weight.flatten().view(ph, pw, channels, weight.shape[0])
+    return x.permute(3, 2, 0, 1)
+
+
+def weight_turned_round(weight, patch_size):
+    ph, pw = patch_size
+    x = weight.reshape(len(weight), ph, pw, -1).permute(0, 3, 1, 2)
+    return torch.rot90(x, 2, (2, 3))
+
+
+def weight_bgr(weight, patch_size):
+    ph, pw = patch_size
+    x = weight.reshape(len(weight), ph, pw, -1).permute(0, 3, 1, 2)
+    return x[:, list(range(x.shape[1]))[::-1]]
+
+
+def weight_through_a_view(weight, patch_size):
+    ph, pw = patch_size
+    return weight.view(-1).view(len(weight), ph, pw, -1).permute(0, 3, 1, 2)
+
+
+def weight_three_channels(weight, patch_size):
+    ph, pw = patch_size
+    return weight.reshape(-1, ph, pw, 3).permute(0, 3, 1, 2)
+
+
+def weight_flat(weight, patch_size):
+    ph, pw = patch_size
+    return weight.reshape(len(weight), ph * pw, -1).transpose(1, 2)
+
+
+def weight_in_float32(weight, patch_size):
+    ph, pw = patch_size
+    return weight.float().reshape(len(weight), ph, pw, -1).permute(0, 3, 1, 2)
+
+
+def weight_spoilt(weight, patch_size):
+    ph, pw = patch_size
+    out = weight.reshape(len(weight), ph, pw, -1).permute(0, 3, 1, 2).clone()
+    weight.zero_()
+    return out
+
+
+def weight_by_loop(weight, patch_size):
+    ph, pw = patch_size
+    C = weight.shape[1] // (ph * pw)
+    out = weight.new_empty(weight.shape[0], C, ph, pw)
+    for c in range(C):
+        for i in range(ph):
+            for j in range(pw):
+                out[:, c, i, j] = weight[:, (i * pw + j) * C + c]
+    return out
+
+
+def weight_by_stack(weight, patch_size):
+    C = weight.shape[1] // (patch_size[0] * patch_size[1])
+    return torch.stack([weight[:, c::C].unflatten(1, patch_size) for c in range(C)], dim=1)
+
+
+def weight_by_view(weight, patch_size):
+    ph, pw = patch_size
+    return weight.view(len(weight), ph, pw, -1).movedim(3, 1)
+
+
+def weight_by_transpose(weight, patch_size):
+    ph, pw = patch_size
+    x = weight.reshape(weight.shape[0], ph * pw, -1).transpose(1, 2)
+    return x.unflatten(2, (ph, pw)).contiguous()
+
+
+# --- overlapping_patches ------------------------------------------------------------------------
+
+
+def unfolded(images, patch_size, stride, order=(0, 2, 3, 1, 4, 5)):
+    x = images.unfold(2, patch_size[0], stride[0]).unfold(3, patch_size[1], stride[1])
+    return x.permute(order).flatten(3)
+
+
+def patches_without_overlap(images, patch_size, stride):
+    return unfolded(images, patch_size, patch_size)
+
+
+def patches_steps_swapped(images, patch_size, stride):
+    sw, sh = stride
+    return unfolded(images, patch_size, (sh, sw))
+
+
+def patches_one_step(images, patch_size, stride):
+    return unfolded(images, patch_size, (stride[0],) * 2)
+
+
+def patches_sides_swapped(images, patch_size, stride):
+    return unfolded(images, (patch_size[1], patch_size[0]), stride)
+
+
+def patches_too_few(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    H, W = images.shape[2:]
+    found = [
+        [images[:, :, i : i + ph, j : j + pw].flatten(1) for j in range(0, W - pw, sw)]
+        for i in range(0, H - ph, sh)
+    ]
+    return torch.stack([torch.stack(row, dim=1) for row in found], dim=1)
+
+
+def patches_hanging_over(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    B, C, H, W = images.shape
+    rows = []
+    for i in range(0, H, sh):
+        row = []
+        for j in range(0, W, sw):
+            patch = images.new_zeros(B, C, ph, pw)
+            inside = images[:, :, i : i + ph, j : j + pw]
+            patch[:, :, : inside.shape[2], : inside.shape[3]] = inside
+            row.append(patch.flatten(1))
+        rows.append(torch.stack(row, dim=1))
+    return torch.stack(rows, dim=1)
+
+
+def patches_of_a_padded_picture(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    H, W = images.shape[2:]
+    x = F.pad(images, (0, (pw - W) % sw, 0, (ph - H) % sh))
+    return unfolded(x, patch_size, stride)
+
+
+def patches_channels_last(images, patch_size, stride):
+    return unfolded(images, patch_size, stride, (0, 2, 3, 4, 5, 1))
+
+
+def patches_by_columns(images, patch_size, stride):
+    return unfolded(images, patch_size, stride, (0, 2, 3, 1, 5, 4))
+
+
+def patches_joined_at_once(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    B, C, H, W = images.shape
+    rows = torch.tensor([[i + n for n in range(ph)] for i in range(0, H - ph + 1, sh)])
+    columns = torch.tensor([[j + n for n in range(pw)] for j in range(0, W - pw + 1, sw)])
+    return images[:, :, rows][..., columns].reshape(B, len(rows), len(columns), C * ph * pw)
+
+
+def patches_as_list(images, patch_size, stride):
+    return F.unfold(images, patch_size, stride=stride).transpose(1, 2)
+
+
+def patches_of_unfold(images, patch_size, stride):
+    return F.unfold(images, patch_size, stride=stride)
+
+
+def patches_not_flat(images, patch_size, stride):
+    x = images.unfold(2, patch_size[0], stride[0]).unfold(3, patch_size[1], stride[1])
+    return x.permute(0, 2, 3, 1, 4, 5)
+
+
+def patches_of_one_picture(images, patch_size, stride):
+    return unfolded(images[:1], patch_size, stride)
+
+
+def patches_sideways(images, patch_size, stride):
+    return unfolded(images, patch_size, stride, (0, 3, 2, 1, 4, 5))
+
+
+def patches_by_strides(images, patch_size, stride):
+    """Believes that pictures lie in memory in order."""
+    (ph, pw), (sh, sw) = patch_size, stride
+    B, C, H, W = images.shape
+    h, w = (H - ph) // sh + 1, (W - pw) // sw + 1
+    steps = (C * H * W, sh * W, sw, H * W, W, 1)
+    return images.as_strided((B, h, w, C, ph, pw), steps).flatten(3)
+
+
+def patches_in_float32(images, patch_size, stride):
+    return unfolded(images.float(), patch_size, stride)
+
+
+def patches_marked(images, patch_size, stride):
+    out = unfolded(images, patch_size, stride)
+    images[:, :, :: stride[0], :: stride[1]] = 0
+    return out
+
+
+def patches_by_loop(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    B, C, H, W = images.shape
+    h, w = (H - ph) // sh + 1, (W - pw) // sw + 1
+    out = torch.empty(B, h, w, C * ph * pw, dtype=images.dtype)
+    for i in range(h):
+        for j in range(w):
+            patch = images[:, :, i * sh : i * sh + ph, j * sw : j * sw + pw]
+            out[:, i, j] = patch.reshape(B, -1)
+    return out
+
+
+def patches_by_unfold(images, patch_size, stride):
+    w = (images.shape[3] - patch_size[1]) // stride[1] + 1
+    x = F.unfold(images, patch_size, stride=stride)
+    return x.mT.unflatten(1, (-1, w))
+
+
+def patches_by_own_strides(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    B, C, H, W = images.shape
+    b, c, y, x = images.stride()
+    h, w = (H - ph) // sh + 1, (W - pw) // sw + 1
+    return images.as_strided((B, h, w, C, ph, pw), (b, sh * y, sw * x, c, y, x)).flatten(3)
+
+
+# --- put_back -----------------------------------------------------------------------------------
+
+
+def back_first_places(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    tokens[:, places[0]] = kept
+    return tokens
+
+
+def back_without_offset(kept, places, filler, N):
+    B, K, C = kept.shape
+    tokens = filler.repeat(B * N, 1)
+    for place, token in zip(places.flatten().tolist(), kept.reshape(-1, C), strict=True):
+        tokens[place] = token
+    return tokens.view(B, N, C)
+
+
+def back_to_everybody(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    for b in range(len(kept)):
+        tokens[:, places[b]] = kept[b]
+    return tokens
+
+
+def back_by_mask(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    mask = torch.zeros(len(kept), N, dtype=torch.bool).scatter_(1, places, True)
+    tokens[mask] = kept.flatten(0, 1)
+    return tokens
+
+
+def back_at_the_front(kept, places, filler, N):
+    return torch.cat([kept, filler.repeat(len(kept), N - kept.shape[1], 1)], dim=1)
+
+
+def back_on_zeros(kept, places, filler, N):
+    tokens = kept.new_zeros(len(kept), N, kept.shape[2])
+    return tokens.scatter(1, places[..., None].expand(kept.shape), kept)
+
+
+def back_added(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    return tokens.scatter_add(1, places[..., None].expand(kept.shape), kept)
+
+
+def back_gathered(kept, places, filler, N):
+    tokens = back_at_the_front(kept, places, filler, N)
+    order = []
+    for row in places.tolist():
+        order.append(row + [n for n in range(N) if n not in row])
+    order = torch.tensor(order)
+    return tokens.gather(1, order[..., None].expand(tokens.shape))
+
+
+def back_without_the_rest(kept, places, filler, N):
+    order = places.argsort(dim=1)
+    return kept.gather(1, order[..., None].expand(kept.shape))
+
+
+def back_square_index(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    tokens[torch.arange(len(kept)), places] = kept
+    return tokens
+
+
+def back_into_kept(kept, places, filler, N):
+    order = places.argsort(dim=1)
+    kept[:] = kept.gather(1, order[..., None].expand(kept.shape))
+    tokens = filler.repeat(len(kept), N, 1)
+    tokens[torch.arange(len(kept))[:, None], places.sort(dim=1).values] = kept
+    return tokens
+
+
+def back_channels_first(kept, places, filler, N):
+    return back_by_index(kept, places, filler, N).transpose(1, 2)
+
+
+def back_in_float32(kept, places, filler, N):
+    tokens = torch.zeros(len(kept), N, kept.shape[2]) + filler
+    tokens[torch.arange(len(kept))[:, None], places] = kept.float()
+    return tokens
+
+
+def back_one_picture(kept, places, filler, N):
+    tokens = filler.repeat(N, 1)
+    tokens[places[0]] = kept[0]
+    return tokens[None]
+
+
+def back_backwards(kept, places, filler, N):
+    return back_by_index(kept, places.flip(1), filler, N)
+
+
+def back_by_index(kept, places, filler, N):
+    B, K, C = kept.shape
+    tokens = filler.repeat(B * N, 1)
+    tokens[(places + N * torch.arange(B)[:, None]).flatten()] = kept.reshape(-1, C)
+    return tokens.view(B, N, C)
+
+
+def back_by_loop(kept, places, filler, N):
+    B, K, C = kept.shape
+    tokens = torch.empty(B, N, C, dtype=kept.dtype)
+    for b in range(B):
+        tokens[b] = filler
+        for i in range(K):
+            tokens[b, places[b, i]] = kept[b, i]
+    return tokens
+
+
+def back_by_scatter(kept, places, filler, N):
+    tokens = filler.repeat(len(kept), N, 1)
+    return tokens.scatter(1, places.unsqueeze(-1).expand(kept.shape), kept)
+
+
+def back_by_product(kept, places, filler, N):
+    """A matrix of zeros and ones moves the tokens."""
+    to = F.one_hot(places, N).to(kept.dtype)  # (B, K, N)
+    free = 1 - to.sum(1)
+    return torch.einsum("bkn,bkc->bnc", to, kept) + free[..., None] * filler
+
+
+WRONG = {
+    "conv_weight": [
+        (weight_as_in_the_lesson, "as channels, rows, columns"),
+        (weight_left_last, "gives the channels last"),
+        (weight_diagonal, "mirrored at its diagonal"),
+        (weight_squares_only, "takes the patch's height for its width"),
+        (weight_wide_as_tall, "Ph pixels are read in a row"),
+        (weight_of_columns, "columns of the matrix for filters"),
+        (weight_turned_round, "turned by 180 degrees"),
+        (weight_bgr, "blue before red"),
+        (weight_through_a_view, "with a matrix stored the other way and transposed: it stops"),
+        (weight_three_channels, "is invalid for input of size 8"),
+        (weight_flat, "numbers are right and in order, but the shape is (1, 2, 4)"),
+        (weight_in_float32, "of type torch.float32, wanted torch.float16"),
+        (weight_spoilt, "writes into its input `weight`"),
+    ],
+    "overlapping_patches": [
+        (patches_without_overlap, "side by side"),
+        (patches_steps_swapped, "the step of the rows for the columns"),
+        (patches_one_step, "first step for both axes"),
+        (patches_sides_swapped, "the patch's height for its width"),
+        (patches_too_few, "the last patch is missing"),
+        (patches_hanging_over, "hang over the edge"),
+        (patches_of_a_padded_picture, "adds zeros until the patches fit"),
+        (patches_channels_last, "channels come last inside a vector"),
+        (patches_by_columns, "columns before rows"),
+        (patches_joined_at_once, "joined before they are reordered"),
+        (patches_as_list, "in a list"),
+        (patches_of_unfold, "the shape is (1, 4, 6), wanted (1, 2, 3, 4)"),
+        (patches_not_flat, "numbers are right and in order, but the shape is (1, 2, 3, 1, 2, 2)"),
+        (patches_of_one_picture, "with two pictures of three channels, wide patches: the shape"),
+        (patches_sideways, "axes are in another order"),
+        (patches_by_strides, "with a picture that does not lie in memory in order: "),
+        (patches_in_float32, "of type torch.float32, wanted torch.float16"),
+        (patches_marked, "writes into its input `images`"),
+    ],
+    "put_back": [
+        (back_first_places, "first picture's places"),
+        (back_without_offset, "land in the first one"),
+        (back_to_everybody, "works for one picture only"),
+        (back_by_mask, "from left to right"),
+        (back_at_the_front, "stay at the front"),
+        (back_on_zeros, "hold zeros"),
+        (back_added, "added to the kept tokens"),
+        (back_gathered, "goes the wrong way"),
+        (back_without_the_rest, "only the kept tokens are there"),
+        (back_square_index, "second with picture 1"),
+        (back_into_kept, "writes into its input `kept`"),
+        (back_channels_first, "axes are in another order"),
+        (back_in_float32, "of type torch.float32, wanted torch.float16"),
+        (back_one_picture, "the shape is (1, 4, 2), wanted (2, 4, 2)"),
+        (back_backwards, "4 of 8 numbers are wrong"),
+    ],
+}
+RIGHT = {
+    "conv_weight": [weight_by_loop, weight_by_view, weight_by_stack, weight_by_transpose],
+    "overlapping_patches": [unfolded, patches_by_loop, patches_by_unfold, patches_by_own_strides],
+    "put_back": [back_by_index, back_by_loop, back_by_scatter, back_by_product],
+}

@@ -115,11 +115,13 @@ def agree_tensors(got, wanted: Tensor) -> str | None:
 
 
 def near(got: Tensor, wanted: Tensor) -> Tensor:
-    """Where two tensors of one shape are equal to rounding."""
+    """Where two tensors of one shape are equal to rounding; infinite or NaN only where both are."""
     allowed = TOLERANCE.get(wanted.dtype, 0.0)
     got, wanted = got.double(), wanted.double()
-    scale = wanted.abs().amax() if wanted.numel() else 0.0
-    return (got == wanted) | ((got - wanted).abs() <= allowed * scale)
+    finite = wanted[wanted.isfinite()].abs()  # one infinity as the scale would allow anything
+    scale = finite.max() if finite.numel() else 0.0
+    same = (got == wanted) | (got.isnan() & wanted.isnan())
+    return same | ((got - wanted).abs() <= allowed * scale)
 
 
 def close(got: Tensor, wanted: Tensor) -> bool:

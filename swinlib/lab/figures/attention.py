@@ -215,6 +215,21 @@ def mixtures(pictures: dict[str, Tensor]) -> None:
     plt.show()
 
 
+def damage(pictures: dict[str, Tensor]) -> None:
+    """What several versions make of one picture, in two rows.
+
+    Args:
+        pictures: title to (3, H, W) from 0 to 1.
+    """
+    H, W = next(iter(pictures.values())).shape[1:]
+    columns = -(-len(pictures) // 2)
+    figure, axes = panels(columns, 2, width=2.2, height=2.2 * H / W + 0.3)
+    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
+        show_image(ax, image)
+        ax.set_title(title, fontsize=10)
+    plt.show()
+
+
 def counted_cost(tokens: Tensor, terms: dict[str, Tensor], channels: int, marked: dict) -> None:
     """The two terms of the cost as the picture grows, and their shares.
 

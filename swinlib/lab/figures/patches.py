@@ -374,3 +374,36 @@ def same_tokens(picture: Tensor, maps: dict[str, Tensor], token: tuple[int, int]
             title=f"{title}\n{int(same.sum())} of {same.numel()} equal the framed one",
         )
     plt.show()
+
+
+def damage(pictures: dict[str, Tensor], patch_size: int) -> None:
+    """What several versions made of one picture, glued together again, all on one scale.
+
+    Args:
+        pictures: title to (3, H, W), from 0 to 1; their sizes may differ.
+        patch_size: P, in pixels.
+    """
+    heights, widths = zip(*(image.shape[1:] for image in pictures.values()), strict=True)
+    figure, axes = panels(3, 2, width=2.9, height=2.9 * max(heights) / max(widths) + 0.5)
+    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
+        H, W = image.shape[1:]
+        ax.imshow(image.permute(1, 2, 0), extent=(0, W, H, 0))
+        _grid_lines(ax, H, W, patch_size)
+        ax.set(xlim=(-2, max(widths) + 2), ylim=(max(heights) + 2, -2), xticks=[], yticks=[])
+        ax.set_title(f"{title}\n{H // patch_size} × {W // patch_size} patches", fontsize=10)
+        ax.spines[:].set_visible(False)
+    plt.show()
+
+
+def put_together(pictures: Tensor, again: Tensor) -> None:
+    """Pictures above, and below what was put together from some of their patches.
+
+    Args:
+        pictures, again: (B, 3, H, W), from 0 to 1.
+    """
+    B, _, H, W = pictures.shape
+    figure, axes = panels(2 * B, width=2.3, height=2.3 * H / W + 0.35)
+    for b in range(B):
+        show_image(axes[2 * b], _half_size(pictures[b]), f"picture {b + 1}")
+        show_image(axes[2 * b + 1], _half_size(again[b]), "put together again")
+    plt.show()
