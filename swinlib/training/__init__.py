@@ -2,6 +2,7 @@
 
 config.py       every knob of a run, and presets such as "laptop" and "gpu"
 data.py         CIFAR-10, image folders or generated shapes, as tensors in memory
+variants.py     Swin with a piece taken away, or with another stem
 stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees

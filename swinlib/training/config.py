@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from swinlib.training.variants import TAKE_AWAY
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -30,6 +32,8 @@ class TrainConfig:
     mlp_ratio: float = 4.0  # hidden width of an MLP / width of its stage
     init_std: float = 0.02  # spread of the first weights of linear layers; 0.02 is the official one
     drop_path_rate: float = 0.0  # chance that the last block is skipped; earlier blocks less
+    stem: str = "patches"  # or "convolutions", which are not Swin's: see variants.py
+    without: str | None = None  # a piece to take away: see variants.take_away
 
     # Data: see load_dataset. A limit of None means all pictures.
     dataset: str = "auto"  # "auto", "cifar10", "imagefolder", "shapes" or a folder
@@ -114,6 +118,8 @@ class TrainConfig:
         ok = value is None or (_is_number(value) and value > 0)
         _require(ok, "clip_norm", value, "None or a number above 0")
         choices = {
+            "stem": ("patches", "convolutions"),
+            "without": (None, *TAKE_AWAY),
             "crop_fill": ("reflect", "zero"),
             "precision": ("float32", "bfloat16"),
             "compile": (False, True),

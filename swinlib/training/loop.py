@@ -30,6 +30,7 @@ from swinlib.training.batches import on_device, training_batches
 from swinlib.training.checkpoint import Checkpoints, write_whole
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.distributed import find_ranks
+from swinlib.training.variants import ConvolutionalStem, take_away
 
 REPORT_EVERY = {"cpu": 1, "cuda": 10, "mps": 10}  # steps; looking at a GPU's numbers stalls it
 
@@ -126,6 +127,10 @@ def build_model(config, num_classes) -> SwinTransformer:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=config.init_std)
+    if config.stem == "convolutions":
+        model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim)
+    if config.without:
+        take_away(model, config.without, (config.image_size or 32) // config.patch_size)
     return model
 
 

@@ -1,0 +1,97 @@
+"""Swin with a piece taken away, to see what the piece is worth; and a stem that is not Swin's.
+
+The model's own code knows nothing of this: a variant is made from a finished model.
+"""
+
+from torch import Tensor, nn
+
+from swinlib.model import SwinTransformer, SwinTransformerBlock, WindowAttention
+
+
+def take_away(model: SwinTransformer, piece: str, map_size: int) -> None:
+    """Change a model in place.
+
+    Args:
+        model: freshly made.
+        piece: "shift": no block is shifted. "mask": shifted windows let strangers attend.
+            "relative_bias": the bias tables are zero and stay so. "windows": every block attends
+            over its whole map.
+        map_size: side of the first stage's map, in tokens; only "windows" needs it.
+
+    Raises:
+        ValueError: another piece.
+    """
+    if piece not in TAKE_AWAY:
+        raise ValueError(f"piece={piece!r}, wanted one of {', '.join(TAKE_AWAY)}")
+    TAKE_AWAY[piece](model, map_size)
+
+
+def _without_shift(model, map_size):
+    for block in _blocks(model):
+        block.shift_size = (0, 0)
+
+
+def _without_mask(model, map_size):
+    for block in _blocks(model):
+        block.attn_mask = lambda H, W, like: None
+
+
+def _without_relative_bias(model, map_size):
+    for block in _blocks(model):
+        nn.init.zeros_(block.attn.relative_position_bias_table).requires_grad_(False)
+
+
+def _without_windows(model, map_size):
+    """One window, as large as the stage's map; on it nothing is shifted."""
+    for stage in model.layers:
+        for block in stage.blocks:
+            attn = block.attn
+            whole = WindowAttention(attn.dim, map_size, attn.num_heads)
+            whole.load_state_dict(  # the same first weights, but for the larger table
+                {name: w for name, w in attn.state_dict().items() if "relative" not in name},
+                strict=False,
+            )
+            block.attn, block.window_size, block.shift_size = whole, (map_size,) * 2, (0, 0)
+        map_size = -(-map_size // 2)  # the merging halves the map, rounded up
+
+
+TAKE_AWAY = {
+    "shift": _without_shift,
+    "mask": _without_mask,
+    "relative_bias": _without_relative_bias,
+    "windows": _without_windows,
+}
+
+
+def _blocks(model) -> list[SwinTransformerBlock]:
+    return [block for stage in model.layers for block in stage.blocks]
+
+
+class ConvolutionalStem(nn.Module):
+    """Tokens from overlapping 3x3 convolutions, each halving the picture, in place of patches.
+
+    (B, in_chans, H, W) to (B, H / P, W / P, embed_dim), for H and W multiples of P. `model_flops`
+    does not know it and counts patches.
+
+    Raises:
+        ValueError: patch_size is no power of 2 from 2 on.
+
+    Source: Xiao et al. 2021, "Early Convolutions Help Transformers See Better", without their batch
+    norms and their last 1x1 convolution.
+    """
+
+    def __init__(self, patch_size: int, in_chans: int, embed_dim: int):
+        super().__init__()
+        halvings = patch_size.bit_length() - 1
+        if patch_size < 2 or patch_size != 2**halvings:
+            raise ValueError(f"patch_size={patch_size}, wanted 2, 4, 8, ...: one 3x3 per halving")
+        self.patch_size, self.in_chans = (patch_size, patch_size), in_chans
+        layers, width = [], in_chans
+        for left in reversed(range(halvings)):
+            layers += [nn.Conv2d(width, embed_dim // 2**left, 3, stride=2, padding=1), nn.GELU()]
+            width = embed_dim // 2**left
+        self.convolutions = nn.Sequential(*layers[:-1])  # the norm follows the last one
+        self.norm = nn.LayerNorm(embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolutions(images).permute(0, 2, 3, 1))
