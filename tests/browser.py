@@ -1,0 +1,429 @@
+"""A real browser on a real Jupyter server: what tests/test_browser.py needs to work with both.
+
+Nothing of the user's is read or written: the server gets folders of its own for all that Jupyter
+keeps, and a copy of the notebooks. Nothing waits for a length of time: every wait is for something
+to happen, has a deadline, and says what it waited for.
+"""
+
+import ast
+import builtins
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from nbtool import ENVIRONMENT
+from swinlib.lab import widgets
+from swinlib.lab.widgets.explorer import Choice, Explorer, Number
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = Path(__file__).with_suffix(".js")
+
+# Deadlines in seconds, far above what is needed, since test machines are busy.
+START, OPEN, RUN, REPLY = 60, 60, 150, 30
+SETTLE = 3  # from a move to its picture: what a reader would no longer call following
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",  # root is who one is in many containers; only our own pages are opened
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+# Where the app is, the class that has its options, and options that only this one has.
+APPS = {
+    "jupyterlab": (
+        "lab/tree",
+        "LabApp",
+        ["--LabApp.extension_manager=readonly", "--LabApp.news_url=None"],
+    ),
+    "notebook": ("notebooks", "JupyterNotebookApp", []),
+}
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+    },
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+    # By default, cells that are out of sight are not in the page.
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+}
+
+
+def find_browser() -> str | None:
+    """Path of a browser that playwright can drive, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A running Jupyter server.
+
+    Attributes:
+        app: one of `APPS`.
+        address: ends in a slash.
+        token: opens it.
+        folder: for files of the test.
+    """
+
+    app: str
+    address: str
+    token: str
+    folder: Path
+
+    def url(self, name: str) -> str:
+        """Where a notebook is; `reset` because the workspace would bring the last one back too."""
+        place = APPS[self.app][0]
+        return f"{self.address}{place}/notebooks/{name}.ipynb?token={self.token}&reset"
+
+    def request(self, path: str, method: str = "GET") -> bytes:
+        """Ask the server itself, past all proxies."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(self.address + path, headers=headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=REPLY) as reply:
+            return reply.read()
+
+    def end_kernels(self) -> None:
+        """A kernel with torch is large, and the next notebook starts its own."""
+        for session in json.loads(self.request("api/sessions")):
+            self.request(f"api/sessions/{session['id']}", "DELETE")
+
+
+@contextmanager
+def serve(app: str, folder: Path) -> Iterator[Server]:
+    """A server of this app on a copy of the course in `folder`; it ends with the block.
+
+    Args:
+        app: one of `APPS`.
+        folder: empty.
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    server = Server(app, f"http://127.0.0.1:{port}/", secrets.token_hex(16), folder)
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command(server, port, _copy_course(folder)),
+            env=_environment(folder),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(server, process, log)
+        yield server
+    finally:
+        _end(process)
+
+
+def _command(server: Server, port: int, course: Path) -> list[str]:
+    _, options, others = APPS[server.app]
+    return [
+        *(sys.executable, "-m", server.app, "--no-browser", "--allow-root"),
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={course}",
+        f"--IdentityProvider.token={server.token}",
+        f"--{options}.expose_app_in_browser=True",  # as window.jupyterapp
+        *others,
+    ]
+
+
+def _copy_course(folder: Path) -> Path:
+    """What the notebooks read, and nothing that they or Jupyter could change in the tree."""
+    course = folder / "course"
+    (course / "notebooks").mkdir(parents=True)
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy(path, course / "notebooks")
+    shutil.copytree(ROOT / "data" / "runs", course / "data" / "runs")
+    return course
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """As for `make refresh`, and with nothing of the user's own Jupyter."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+    environment |= ENVIRONMENT | {"PYTHONPATH": str(ROOT)}  # this swinlib, whichever is installed
+    for name in (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    ):
+        environment[name] = str(folder / name.lower())
+        (folder / name.lower()).mkdir()
+    defaults = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig"
+    defaults.mkdir()
+    (defaults / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    return environment
+
+
+def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            server.request("api/status")
+            return
+        except OSError:  # nobody listens yet
+            time.sleep(0.05)
+    state = "ended" if process.poll() is not None else f"did not answer within {START} s"
+    raise RuntimeError(f"the Jupyter server {state}:\n{log.read_text()[-3000:]}")
+
+
+def _end(process: subprocess.Popen) -> None:
+    """The server ends its kernels; what it does not manage in time ends with its group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@dataclass
+class NotebookPage:
+    """A notebook in a browser's page.
+
+    Attributes:
+        page: playwright's.
+        server: where the notebook comes from.
+        problems: what the browser complained about.
+    """
+
+    page: object
+    server: Server
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> None:
+        """Show a notebook and wait until it has a kernel."""
+        self.page.set_default_timeout(1000 * OPEN)
+        self._listen()
+        self.page.add_init_script(path=SCRIPT)
+        self.page.goto(self.server.url(name))
+        self.wait("() => window.jupyterapp", OPEN, "Jupyter to start in the page")
+        self.page.evaluate(
+            f"() => swin.within({OPEN}, 'restoring the page', jupyterapp.restored.then(() => null))"
+        )
+        self.wait("() => swin.isReady()", OPEN, "the notebook's kernel to be ready")
+
+    def _listen(self) -> None:
+        def note(words):
+            self.problems.append(words)
+
+        self.page.on("console", lambda m: m.type == "error" and note(f"console: {m.text}"))
+        self.page.on("pageerror", lambda error: note(f"script: {error.stack or error}"))
+        self.page.on("requestfailed", lambda r: note(f"request: {r.url} {r.failure}"))
+        self.page.on("response", lambda r: r.status >= 400 and note(f"{r.status}: {r.url}"))
+
+    def wait(self, condition: str, seconds: float, what: str, arg=None) -> None:
+        """Wait until a function of the page is true, looking again at every frame.
+
+        Raises:
+            AssertionError: it was not in time.
+        """
+        from playwright.sync_api import TimeoutError
+
+        try:
+            self.page.wait_for_function(condition, arg=arg, timeout=1000 * seconds)
+        except TimeoutError:
+            raise AssertionError(f"waited {seconds} s for {what}") from None
+
+    def run(self) -> None:
+        """Run all cells from top to bottom."""
+        self.page.evaluate(f"() => swin.run({RUN})")
+
+    def cells(self) -> list[dict]:
+        """The cells as a notebook's file would hold them now."""
+        return self.page.evaluate("() => swin.cells()")
+
+    def ask(self, code: str) -> None:
+        """Let the kernel run this, and wait until it has."""
+        self.page.evaluate(f"code => swin.ask(code, {REPLY})", code)
+
+    def explorers(self) -> list["LiveExplorer"]:
+        """The page's explorers from top to bottom, each with its twin in this process."""
+        found = []
+        for number, cell in enumerate(self.cells()):
+            if any(_shows_explorer(output) for output in cell.get("outputs", [])):
+                found.append(LiveExplorer(self, number, self._twin(cell["source"])))
+        return found
+
+    def _twin(self, source: str) -> Explorer:
+        """The explorer that a cell makes, made here, from what the kernel has where it needs it."""
+        names = _names_from_before(source)
+        values = {}
+        if names:
+            path = str(self.server.folder / "names.pt")
+            pairs = ", ".join(f"{name!r}: {name}" for name in names)
+            self.ask(f"import torch\ntorch.save({{{pairs}}}, {path!r})")
+            values = torch.load(path, weights_only=False)  # our own
+        *statements, last = ast.parse(source).body
+        exec(compile(ast.Module(statements, []), "cell", "exec"), values)
+        return eval(compile(ast.Expression(last.value), "cell", "eval"), values)
+
+
+@contextmanager
+def opened(browser, server: Server, name: str) -> Iterator[NotebookPage]:
+    """A notebook in a page of its own, which sees nothing but this machine."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
+    page = NotebookPage(context.new_page(), server)
+    try:
+        page.open(name)
+        yield page
+    finally:
+        context.close()
+        server.end_kernels()
+
+
+def errors(cells: list[dict]) -> list[str]:
+    """What went wrong in cells that were run: errors, words on stderr, cells that were not run."""
+    found = []
+    for cell in cells:
+        if cell["cell_type"] != "code":
+            continue
+        if cell["execution_count"] is None:
+            found.append(f"{cell['id']} was not run")
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                found.append(f"{cell['id']}: {output['ename']}: {output['evalue']}")
+            elif output.get("name") == "stderr":
+                found.append(f"{cell['id']} on stderr: {output['text']}")
+    return found
+
+
+def _shows_explorer(output: dict) -> bool:
+    data = output.get("data", {})
+    name = re.sub(r"\(\)$", "", "".join(data.get("text/plain", "")))
+    return "application/vnd.jupyter.widget-view+json" in data and name in widgets.__all__
+
+
+def _names_from_before(source: str) -> list[str]:
+    """Names that a cell reads and does not make itself."""
+    tree = ast.parse(source)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    made |= {alias.asname or alias.name for node in ast.walk(tree) for alias in _aliases(node)}
+    return sorted({node.id for node in names} - made - set(dir(builtins)))
+
+
+def _aliases(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+# --- an explorer in the page ----------------------------------------------------------------------
+
+
+@dataclass
+class LiveExplorer:
+    """An explorer in the page and its twin here, a fresh one that is moved in the same way.
+
+    What the page shows is compared with the twin: so a picture is asked of the same function, with
+    the state that the controls in the page say, but through no browser, no message and no queue.
+
+    Attributes:
+        page: that holds it.
+        cell: the number of its cell.
+        twin: the same explorer in this process.
+    """
+
+    page: NotebookPage
+    cell: int
+    twin: Explorer
+
+    @property
+    def name(self) -> str:
+        return type(self.twin).__name__
+
+    def box(self, name: str):
+        """The part of the page that holds a control, or the reset button."""
+        place = [*self.twin.parts, "reset"].index(name)
+        cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
+        return cell.locator(".swin-explorer > .widget-box:first-child > *").nth(place)
+
+    def field(self, name: str):
+        return self.box(name).locator("input[type=number]")
+
+    def slider(self, name: str):
+        return self.box(name).get_by_role("slider")
+
+    def follow(self, name: str, value, what: str, may_stay: bool = False) -> None:
+        """Move the twin as the control in the page was moved, and compare.
+
+        Args:
+            name: of the control.
+            value: what it should have now.
+            what: was done, for the message.
+            may_stay: whether it may have had this value before.
+        """
+        before = self.twin.picture.value
+        self.twin.parts[name].main.value = value
+        assert may_stay or self.twin.picture.value != before, f"{what} leaves the picture as it is"
+        self.shows_twin(what)
+
+    def shows_twin(self, what: str) -> None:
+        """All controls with their bounds, the picture and the caption are the twin's, and stay so.
+
+        Args:
+            what: was done before, for the message.
+        """
+        arg = [self.cell, controls_of(self.twin), self.twin.picture.value]
+        settled = "args => swin.difference(...args) === ''"
+        try:
+            self.page.wait(settled, SETTLE, f"{self.name} to follow after: {what}", arg)
+        except AssertionError as error:
+            difference = self.page.page.evaluate("args => swin.difference(...args)", arg)
+            raise AssertionError(f"{error}; {difference or 'now it has'}") from None
+        self.page.ask("")  # whatever is still on its way to the kernel and back has come
+        difference = self.page.page.evaluate("args => swin.difference(...args)", arg)
+        assert not difference, f"{self.name} went on moving after: {what}; {difference}"
+
+
+def controls_of(twin: Explorer) -> list[dict]:
+    """What the controls in the page should say, in their order; as `controls` in browser.js."""
+    found = []
+    for part in twin.parts.values():
+        label = part.main.description
+        if isinstance(part, Number):
+            numbers = [part.value, part.main.min, part.main.max]
+            found.append({"label": label, "field": numbers, "slider": numbers})
+        elif isinstance(part, Choice):
+            names = [name for name, _ in part.options]
+            chosen = next(name for name, value in part.options if value == part.value)
+            found.append({"label": label, "options": names, "chosen": chosen})
+        else:
+            found.append({"label": label, "checked": part.value})
+    return [*found, {"label": "reset"}]
