@@ -12,6 +12,10 @@ window.swin = {
     return Promise.race([promise, late]);
   },
 
+  async until(condition) {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
+  },
+
   // Before a kernel is connected its status may say idle, and "run all" asks which kernel to take.
   isReady() {
     const kernel = swin.kernel();
@@ -24,10 +28,20 @@ window.swin = {
     );
   },
 
-  async run(seconds) {
-    const { commands } = window.jupyterapp;
-    await commands.execute("notebook:clear-all-cell-outputs"); // no stored output must pass as new
-    await swin.within(seconds, "running all cells", commands.execute("notebook:run-all-cells"));
+  // Runs the page's notebook from top to bottom; `visited` then says "done" or what went wrong.
+  async visit(opening, running) {
+    try {
+      await swin.within(opening, "opening", swin.until(() => window.jupyterapp));
+      await swin.within(opening, "restoring the page", window.jupyterapp.restored);
+      await swin.within(opening, "starting the kernel", swin.until(swin.isReady));
+      const { commands } = window.jupyterapp;
+      await commands.execute("notebook:clear-all-cell-outputs"); // nothing stored may pass as new
+      const run = commands.execute("notebook:run-all-cells");
+      await swin.within(running, "running all cells", run);
+      swin.visited = "done";
+    } catch (error) {
+      swin.visited = String(error);
+    }
   },
 
   cells: () => Array.from(swin.panel().content.model.cells, (cell) => cell.toJSON()),

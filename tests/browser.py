@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,12 @@ APPS = {
         ["--LabApp.extension_manager=readonly", "--LabApp.news_url=None"],
     ),
     "notebook": ("notebooks", "JupyterNotebookApp", []),
+}
+# What an app complains about by itself, with any notebook.
+KNOWN = {
+    "jupyterlab": [],
+    # Notebook 7.6 builds a menu from settings of a plugin that it has not loaded yet.
+    "notebook": ["script: TypeError: Cannot read properties of undefined (reading 'schema')"],
 }
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {
@@ -105,10 +111,11 @@ class Server:
         with opener.open(request, timeout=REPLY) as reply:
             return reply.read()
 
-    def end_kernels(self) -> None:
-        """A kernel with torch is large, and the next notebook starts its own."""
+    def end_kernel(self, name: str) -> None:
+        """End a notebook's kernel: with torch it is large."""
         for session in json.loads(self.request("api/sessions")):
-            self.request(f"api/sessions/{session['id']}", "DELETE")
+            if session["path"] == f"notebooks/{name}.ipynb":
+                self.request(f"api/sessions/{session['id']}", "DELETE")
 
 
 @contextmanager
@@ -220,28 +227,45 @@ class NotebookPage:
     Attributes:
         page: playwright's.
         server: where the notebook comes from.
+        name: of the notebook.
         problems: what the browser complained about.
     """
 
     page: object
     server: Server
+    name: str
     problems: list[str] = field(default_factory=list)
 
-    def open(self, name: str) -> None:
-        """Show a notebook and wait until it has a kernel."""
-        self.page.set_default_timeout(1000 * OPEN)
+    @classmethod
+    def start(cls, browser, server: Server, name: str) -> "NotebookPage":
+        """Open a notebook and let it run from top to bottom, without waiting for that.
+
+        The page sees nothing but this machine.
+        """
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
+        context.set_default_timeout(1000 * OPEN)
+        self = cls(context.new_page(), server, name)
         self._listen()
         self.page.add_init_script(path=SCRIPT)
-        self.page.goto(self.server.url(name))
-        self.wait("() => window.jupyterapp", OPEN, "Jupyter to start in the page")
-        self.page.evaluate(
-            f"() => swin.within({OPEN}, 'restoring the page', jupyterapp.restored.then(() => null))"
-        )
-        self.wait("() => swin.isReady()", OPEN, "the notebook's kernel to be ready")
+        self.page.goto(server.url(name))
+        self.page.evaluate(f"() => void swin.visit({OPEN}, {RUN})")
+        return self
+
+    def arrive(self) -> None:
+        """Wait until the notebook has run."""
+        self.wait("() => swin.visited", 3 * OPEN + RUN, f"{self.name} to run")
+        state = self.page.evaluate("() => swin.visited")
+        assert state == "done", f"{self.name}: {state}"
+
+    def close(self) -> None:
+        self.page.context.close()
+        self.server.end_kernel(self.name)
 
     def _listen(self) -> None:
         def note(words):
-            self.problems.append(words)
+            if not words.startswith(tuple(KNOWN[self.server.app])):
+                self.problems.append(words)
 
         self.page.on("console", lambda m: m.type == "error" and note(f"console: {m.text}"))
         self.page.on("pageerror", lambda error: note(f"script: {error.stack or error}"))
@@ -260,10 +284,6 @@ class NotebookPage:
             self.page.wait_for_function(condition, arg=arg, timeout=1000 * seconds)
         except TimeoutError:
             raise AssertionError(f"waited {seconds} s for {what}") from None
-
-    def run(self) -> None:
-        """Run all cells from top to bottom."""
-        self.page.evaluate(f"() => swin.run({RUN})")
 
     def cells(self) -> list[dict]:
         """The cells as a notebook's file would hold them now."""
@@ -295,18 +315,51 @@ class NotebookPage:
         return eval(compile(ast.Expression(last.value), "cell", "eval"), values)
 
 
-@contextmanager
-def opened(browser, server: Server, name: str) -> Iterator[NotebookPage]:
-    """A notebook in a page of its own, which sees nothing but this machine."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
-    page = NotebookPage(context.new_page(), server)
-    try:
-        page.open(name)
-        yield page
-    finally:
-        context.close()
-        server.end_kernels()
+class Visits:
+    """Pages of notebooks, in an order that is known: the next one runs while one is looked at.
+
+    Args:
+        browser: playwright's.
+        folder: for the servers' files.
+        order: pairs of an app and a notebook's name.
+    """
+
+    def __init__(self, browser, folder: Path, order: list[tuple[str, str]]):
+        self.browser, self.folder, self.order = browser, folder, order
+        self.servers: dict[str, Server] = {}
+        self.pages: dict[tuple[str, str], NotebookPage] = {}
+        self.stack = ExitStack()
+
+    def __enter__(self) -> "Visits":
+        return self
+
+    def __exit__(self, *error) -> None:
+        with self.stack:
+            for visit in list(self.pages):
+                self.pages.pop(visit).close()
+
+    @contextmanager
+    def visit(self, app: str, name: str) -> Iterator[NotebookPage]:
+        """The page of a notebook that has run; it is closed with the block."""
+        page = self._started((app, name))
+        following = self.order[self.order.index((app, name)) + 1 :]
+        page.arrive()
+        if following:
+            self._started(following[0])
+        try:
+            yield page
+        finally:
+            del self.pages[app, name]
+            page.close()
+
+    def _started(self, visit: tuple[str, str]) -> NotebookPage:
+        if visit not in self.pages:
+            app, name = visit
+            if app not in self.servers:
+                (folder := self.folder / app).mkdir()
+                self.servers[app] = self.stack.enter_context(serve(app, folder))
+            self.pages[visit] = NotebookPage.start(self.browser, self.servers[app], name)
+        return self.pages[visit]
 
 
 def errors(cells: list[dict]) -> list[str]:

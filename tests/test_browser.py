@@ -13,9 +13,11 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
 pytest.importorskip("jupyterlab", reason="no JupyterLab to show a notebook in a browser")
+pytest.importorskip("notebook", reason="no Notebook 7 to show a notebook in a browser")
 
 import browser  # noqa: E402
-from browser import SETTLE, LiveExplorer, NotebookPage  # noqa: E402
+from browser import SETTLE, LiveExplorer  # noqa: E402
+
 from swinlib.lab.widgets.explorer import Choice, Number  # noqa: E402
 
 CHROMIUM = browser.find_browser()
@@ -40,44 +42,25 @@ EXPLORERS = {
 TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go
 
 
+VISITS = [("jupyterlab", name) for name in EXPLORERS] + [("notebook", "04_cyclic_shift_masks")]
+
+
 @pytest.fixture(scope="module")
-def chromium():
-    """One browser for all notebooks."""
+def visits(request, tmp_path_factory):
+    """One browser, and a server of each kind when it is first asked for."""
+    items = [item for item in request.session.items if item.originalname == "test_explorers_follow"]
+    order = [(item.callspec.params["app"], item.callspec.params["name"]) for item in items]
+    folder = tmp_path_factory.mktemp("servers")
     with sync_api.sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS) as launched:
-            yield launched
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
+        with chromium, browser.Visits(chromium, folder, order) as visits:
+            yield visits
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """A running JupyterLab."""
-    with browser.serve("jupyterlab", tmp_path_factory.mktemp("lab")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def notebook_7(tmp_path_factory):
-    """A running Notebook 7."""
-    pytest.importorskip("notebook", reason="no Notebook 7")
-    with browser.serve("notebook", tmp_path_factory.mktemp("notebook")) as server:
-        yield server
-
-
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_in_jupyterlab(name, chromium, lab, report):
-    check(name, browser.opened(chromium, lab, name), report)
-
-
-def test_in_notebook_7(chromium, notebook_7, report):
-    """It takes the arrow keys away from a slider: there the keyboard has the number fields."""
-    name = "04_cyclic_shift_masks"
-    check(name, browser.opened(chromium, notebook_7, name), report, arrows_move_sliders=False)
-
-
-def check(name, opened, report, arrows_move_sliders=True):
-    """Run a notebook, move all its widgets, and find nothing to complain about."""
-    with opened as page:
-        page.run()
+@pytest.mark.parametrize(("app", "name"), VISITS)
+def test_explorers_follow(app, name, visits, report):
+    """Run a notebook, move all its explorers, and find nothing to complain about."""
+    with visits.visit(app, name) as page:
         assert browser.errors(page.cells()) == []
         explorers = page.explorers()
         assert [explorer.name for explorer in explorers] == EXPLORERS[name]
@@ -85,26 +68,31 @@ def check(name, opened, report, arrows_move_sliders=True):
             explorer.shows_twin("running the cell")
             for control in explorer.twin.parts:
                 reset_by_keyboard(explorer)
-                move_by_keyboard(explorer, control, arrows_move_sliders)
+                move_by_keyboard(explorer, control)
                 reset_by_mouse(explorer)
                 move_by_mouse(explorer, control)
             reset_by_keyboard(explorer)
-            report(f"{page.server.app:10} {explorer.name:24} {times(explorer)}")
+            report(f"{app:10} {explorer.name:24} {times(explorer)}")
             reset_by_mouse(explorer)
-            rapid_keys(explorer, arrows_move_sliders)
+            rapid_keys(explorer)
         assert page.problems == []
+
+
+def arrows_move_sliders(explorer: LiveExplorer) -> bool:
+    """Notebook 7 takes the arrow keys away from a slider; there they work in the number field."""
+    return explorer.page.server.app != "notebook"
 
 
 # --- by keyboard ----------------------------------------------------------------------------------
 
 
-def move_by_keyboard(explorer: LiveExplorer, name: str, arrows_move_sliders: bool) -> None:
+def move_by_keyboard(explorer: LiveExplorer, name: str) -> None:
     """Every way in which keys move a control."""
     part, keys = explorer.twin.parts[name], explorer.page.page.keyboard
     if isinstance(part, Number):
         explorer.field(name).focus()
         step_with(explorer, name, "ArrowUp", "ArrowDown")
-        if arrows_move_sliders:
+        if arrows_move_sliders(explorer):
             explorer.slider(name).focus()
             step_with(explorer, name, "ArrowRight", "ArrowLeft")
         write(explorer, name, part.main.min, "Tab")
@@ -206,7 +194,7 @@ def drag(explorer: LiveExplorer, name: str) -> None:
     mouse, share = explorer.page.page.mouse, other_half(explorer, name)
     mouse.move(*middle_of(explorer.slider(name)))
     mouse.down()
-    mouse.move(*on_track(explorer, name, share), steps=8)
+    mouse.move(*on_track(explorer, name, share), steps=5)
     mouse.up()
     follow_slider(explorer, name, share, f"dragging the slider of {name}")
 
@@ -285,15 +273,16 @@ def times(explorer: LiveExplorer) -> str:
     )
 
 
-def rapid_keys(explorer: LiveExplorer, arrows_move_sliders: bool) -> None:
+def rapid_keys(explorer: LiveExplorer) -> None:
     """Many keys as fast as they go: the last value wins, and no picture comes after its own."""
     name, up = widest(explorer)
     part, page = explorer.twin.parts[name], explorer.page.page
-    more, less = ("ArrowRight", "ArrowLeft") if arrows_move_sliders else ("ArrowUp", "ArrowDown")
-    element = explorer.slider(name) if arrows_move_sliders else explorer.field(name)
-    element.focus()
+    if arrows_move_sliders(explorer):
+        explorer.slider(name).focus()
+    else:
+        explorer.field(name).focus()
     for _ in range(RAPID):
-        page.keyboard.press(more if up else less)
+        page.keyboard.press("ArrowUp" if up else "ArrowDown")  # on sliders these work too
     value = part.value + (RAPID if up else -RAPID)
     value = min(max(value, part.main.min), part.main.max)
     explorer.follow(name, value, f"{RAPID} quick keys on {name}")
