@@ -12,8 +12,10 @@ window.swin = {
     return Promise.race([promise, late]);
   },
 
-  async until(condition) {
-    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
+  // Looks again at every frame.
+  async until(condition, seconds = Infinity) {
+    const deadline = performance.now() + 1000 * seconds;
+    while (!condition() && performance.now() < deadline) await new Promise(requestAnimationFrame);
   },
 
   // Before a kernel is connected its status may say idle, and "run all" asks which kernel to take.
@@ -95,6 +97,16 @@ window.swin = {
     );
     if (caption !== wantedCaption) return `caption '${caption}', wanted '${wantedCaption}'`;
     return content.innerHTML === wanted.innerHTML ? "" : "the picture is another one";
+  },
+
+  // How the page still differs from this after some seconds, or later, when the kernel has done all
+  // that was on its way; empty when it does not.
+  async settle(cell, controls, html, seconds) {
+    const difference = () => swin.difference(cell, controls, html);
+    await swin.until(() => difference() === "", seconds);
+    if (difference() !== "") return difference();
+    await swin.ask("", 10 * seconds);
+    return difference();
   },
 
   // Written back by the browser, so that spelling (quotes, empty elements) makes no difference.

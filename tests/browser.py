@@ -453,16 +453,9 @@ class LiveExplorer:
         Args:
             what: was done before, for the message.
         """
-        arg = [self.cell, controls_of(self.twin), self.twin.picture.value]
-        settled = "args => swin.difference(...args) === ''"
-        try:
-            self.page.wait(settled, SETTLE, f"{self.name} to follow after: {what}", arg)
-        except AssertionError as error:
-            difference = self.page.page.evaluate("args => swin.difference(...args)", arg)
-            raise AssertionError(f"{error}; {difference or 'now it has'}") from None
-        self.page.ask("")  # whatever is still on its way to the kernel and back has come
-        difference = self.page.page.evaluate("args => swin.difference(...args)", arg)
-        assert not difference, f"{self.name} went on moving after: {what}; {difference}"
+        wanted = [self.cell, controls_of(self.twin), self.twin.picture.value, SETTLE]
+        difference = self.page.page.evaluate("wanted => swin.settle(...wanted)", wanted)
+        assert not difference, f"{self.name} {SETTLE} s after: {what}; {difference}"
 
 
 def controls_of(twin: Explorer) -> list[dict]:

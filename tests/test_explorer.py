@@ -200,6 +200,8 @@ def test_the_reset_button(toy):
 def test_every_control_has_a_label_and_a_field_for_the_keyboard(toy):
     for part in toy.parts.values():
         assert part.main.description
+        if not isinstance(part, Switch):
+            assert part.main.tooltip == part.main.description  # else the page says null
     for part in (toy.parts["size"], toy.parts["place"]):
         assert part.main is not part.slider and part.main in part.box.children
 

@@ -200,6 +200,7 @@ class Number(Control):
             min=low,
             max=high,
             description=label,
+            tooltip=label,  # without one, some front ends show the word null
             style={"description_width": "auto"},
             layout=widgets.Layout(width=f"{len(label) + 9}ch"),
         )
@@ -250,6 +251,7 @@ class Choice(Control):
             options=options,
             value=value,
             description=label,
+            tooltip=label,
             style={"description_width": "auto"},
             layout=widgets.Layout(width="max-content"),
         )
