@@ -59,6 +59,8 @@ window.swin = {
   explorer: (cell) => swin.panel().content.widgets[cell].node.querySelector(".swin-explorer"),
   content: (cell) => swin.explorer(cell)?.querySelector(".swin-picture .widget-html-content"),
 
+  widths: (cell) => [swin.explorer(cell).clientWidth, swin.explorer(cell).scrollWidth],
+
   // What the controls in the page say, in their order; the same as `controls_of` in browser.py.
   controls(cell) {
     return Array.from(swin.explorer(cell).firstElementChild.children, (box) => {
@@ -99,13 +101,10 @@ window.swin = {
     return content.innerHTML === wanted.innerHTML ? "" : "the picture is another one";
   },
 
-  // How the page still differs from this after some seconds, or later, when the kernel has done all
-  // that was on its way; empty when it does not.
+  // How the page still differs after so many seconds; empty as soon as it does not.
   async settle(cell, controls, html, seconds) {
     const difference = () => swin.difference(cell, controls, html);
     await swin.until(() => difference() === "", seconds);
-    if (difference() !== "") return difference();
-    await swin.ask("", 10 * seconds);
     return difference();
   },
 

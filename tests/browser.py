@@ -237,14 +237,8 @@ class NotebookPage:
     problems: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(cls, browser, server: Server, name: str) -> "NotebookPage":
-        """Open a notebook and let it run from top to bottom, without waiting for that.
-
-        The page sees nothing but this machine.
-        """
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
-        context.set_default_timeout(1000 * OPEN)
+    def start(cls, context, server: Server, name: str) -> "NotebookPage":
+        """Open a notebook and let it run from top to bottom, without waiting for that."""
         self = cls(context.new_page(), server, name)
         self._listen()
         self.page.add_init_script(path=SCRIPT)
@@ -259,7 +253,7 @@ class NotebookPage:
         assert state == "done", f"{self.name}: {state}"
 
     def close(self) -> None:
-        self.page.context.close()
+        self.page.close()
         self.server.end_kernel(self.name)
 
     def _listen(self) -> None:
@@ -318,6 +312,8 @@ class NotebookPage:
 class Visits:
     """Pages of notebooks, in an order that is known: the next one runs while one is looked at.
 
+    They share what the browser has loaded, and see nothing but this machine.
+
     Args:
         browser: playwright's.
         folder: for the servers' files.
@@ -325,7 +321,10 @@ class Visits:
     """
 
     def __init__(self, browser, folder: Path, order: list[tuple[str, str]]):
-        self.browser, self.folder, self.order = browser, folder, order
+        self.folder, self.order = folder, order
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
+        self.context.set_default_timeout(1000 * OPEN)
         self.servers: dict[str, Server] = {}
         self.pages: dict[tuple[str, str], NotebookPage] = {}
         self.stack = ExitStack()
@@ -358,7 +357,7 @@ class Visits:
             if app not in self.servers:
                 (folder := self.folder / app).mkdir()
                 self.servers[app] = self.stack.enter_context(serve(app, folder))
-            self.pages[visit] = NotebookPage.start(self.browser, self.servers[app], name)
+            self.pages[visit] = NotebookPage.start(self.context, self.servers[app], name)
         return self.pages[visit]
 
 
@@ -448,7 +447,7 @@ class LiveExplorer:
         self.shows_twin(what)
 
     def shows_twin(self, what: str) -> None:
-        """All controls with their bounds, the picture and the caption are the twin's, and stay so.
+        """All controls with their bounds, the picture and the caption are the twin's, in time.
 
         Args:
             what: was done before, for the message.
@@ -456,6 +455,11 @@ class LiveExplorer:
         wanted = [self.cell, controls_of(self.twin), self.twin.picture.value, SETTLE]
         difference = self.page.page.evaluate("wanted => swin.settle(...wanted)", wanted)
         assert not difference, f"{self.name} {SETTLE} s after: {what}; {difference}"
+
+    def stays_with_twin(self, what: str) -> None:
+        """The same, when the kernel and the page have said all that was on its way."""
+        self.page.ask("")
+        self.shows_twin(f"{what}, and all its messages")
 
 
 def controls_of(twin: Explorer) -> list[dict]:

@@ -66,15 +66,14 @@ def test_explorers_follow(app, name, visits, report):
         assert [explorer.name for explorer in explorers] == EXPLORERS[name]
         for explorer in explorers:
             explorer.shows_twin("running the cell")
-            for control in explorer.twin.parts:
-                reset_by_keyboard(explorer)
+            for number, control in enumerate(explorer.twin.parts):
                 move_by_keyboard(explorer, control)
-                reset_by_mouse(explorer)
                 move_by_mouse(explorer, control)
-            reset_by_keyboard(explorer)
+                reset_by_mouse(explorer) if number % 2 else reset_by_keyboard(explorer)
             report(f"{app:10} {explorer.name:24} {times(explorer)}")
-            reset_by_mouse(explorer)
+            reset_by_keyboard(explorer)
             rapid_keys(explorer)
+            fits_a_narrow_page(explorer)
         assert page.problems == []
 
 
@@ -156,7 +155,7 @@ def choose_neighbour(explorer: LiveExplorer, name: str, open_with) -> None:
 def reset_by_keyboard(explorer: LiveExplorer) -> None:
     explorer.box("reset").press("Enter")
     explorer.twin.reset()
-    explorer.shows_twin("Enter on reset")
+    explorer.stays_with_twin("Enter on reset")
 
 
 # --- by mouse -------------------------------------------------------------------------------------
@@ -194,9 +193,11 @@ def drag(explorer: LiveExplorer, name: str) -> None:
     mouse, share = explorer.page.page.mouse, other_half(explorer, name)
     mouse.move(*middle_of(explorer.slider(name)))
     mouse.down()
-    mouse.move(*on_track(explorer, name, share), steps=5)
+    mouse.move(*on_track(explorer, name, share), steps=4)
     mouse.up()
-    follow_slider(explorer, name, share, f"dragging the slider of {name}")
+    what = f"dragging the slider of {name}"
+    follow_slider(explorer, name, share, what)
+    explorer.stays_with_twin(what)
 
 
 def click_on_track(explorer: LiveExplorer, name: str) -> None:
@@ -237,7 +238,7 @@ def middle_of(element) -> tuple[float, float]:
 def reset_by_mouse(explorer: LiveExplorer) -> None:
     explorer.box("reset").click()
     explorer.twin.reset()
-    explorer.shows_twin("a click on reset")
+    explorer.stays_with_twin("a click on reset")
 
 
 # --- in time --------------------------------------------------------------------------------------
@@ -285,7 +286,21 @@ def rapid_keys(explorer: LiveExplorer) -> None:
         page.keyboard.press("ArrowUp" if up else "ArrowDown")  # on sliders these work too
     value = part.value + (RAPID if up else -RAPID)
     value = min(max(value, part.main.min), part.main.max)
-    explorer.follow(name, value, f"{RAPID} quick keys on {name}")
+    what = f"{RAPID} quick keys on {name}"
+    explorer.follow(name, value, what)
+    explorer.stays_with_twin(what)
+
+
+# --- on the page ----------------------------------------------------------------------------------
+
+
+def fits_a_narrow_page(explorer: LiveExplorer) -> None:
+    """Controls wrap, the caption too, and the picture scrolls by itself where it cannot shrink."""
+    page, size = explorer.page.page, explorer.page.page.viewport_size
+    page.set_viewport_size({"width": 800, "height": size["height"]})
+    width, needed = page.evaluate("cell => swin.widths(cell)", explorer.cell)
+    assert 0 < needed <= width, f"{explorer.name} needs {needed} px and has {width}"
+    page.set_viewport_size(size)
 
 
 def test_a_page_of_problems_is_noticed():

@@ -220,7 +220,11 @@ def test_the_page_holds_the_picture_and_its_caption(toy):
     page.feed(toy.picture.value)
     assert page.caption == toy.drawing.caption
     assert "&" in page.caption
-    ET.fromstring(toy.picture.value)  # whole, with nothing left open
+    root = ET.fromstring(toy.picture.value)  # whole, with nothing left open
+    # On a narrow page the picture stays readable, and is scrolled within its own box.
+    (scrolled,) = [box for box in root if "overflow-x:auto" in box.get("style")]
+    (svg,) = scrolled
+    assert "min-width:48px" in svg.get("style") and float(svg.get("width")) == 60
 
 
 def test_files(toy, tmp_path):
