@@ -12,10 +12,11 @@ window.swin = {
     return Promise.race([promise, late]);
   },
 
-  // Looks again at every frame.
+  // By a timer and not by frames, of which a page in the background has none.
   async until(condition, seconds = Infinity) {
     const deadline = performance.now() + 1000 * seconds;
-    while (!condition() && performance.now() < deadline) await new Promise(requestAnimationFrame);
+    while (!condition() && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 15));
   },
 
   // Before a kernel is connected its status may say idle, and "run all" asks which kernel to take.
@@ -84,8 +85,8 @@ window.swin = {
     });
   },
 
-  // In which way the page differs from these controls and this picture; empty when it does not.
-  difference(cell, controls, html) {
+  // In which way the page differs from this; empty when it does not.
+  difference(cell, { controls, svg, caption }) {
     const content = swin.content(cell);
     if (!content?.firstElementChild) return "there is no picture";
     const shown = swin.controls(cell);
@@ -93,29 +94,28 @@ window.swin = {
       const [here, wanted] = [JSON.stringify(shown[i]), JSON.stringify(controls[i])];
       if (here !== wanted) return `control ${i} is ${here}, wanted ${wanted}`;
     }
-    const wanted = swin.parsed(html);
-    const [caption, wantedCaption] = [content, wanted].map(
-      (page) => page.querySelector("figcaption")?.textContent
-    );
-    if (caption !== wantedCaption) return `caption '${caption}', wanted '${wantedCaption}'`;
-    return content.innerHTML === wanted.innerHTML ? "" : "the picture is another one";
+    const captions = Array.from(content.querySelectorAll("figcaption"), (c) => c.textContent);
+    if (captions.join() !== caption) return `caption '${captions}', wanted '${caption}'`;
+    const pictures = Array.from(content.querySelectorAll("svg"), (p) => p.outerHTML);
+    return pictures.join() === swin.rewritten(svg) ? "" : "the picture is another one";
   },
 
   // How the page still differs after so many seconds; empty as soon as it does not.
-  async settle(cell, controls, html, seconds) {
-    const difference = () => swin.difference(cell, controls, html);
+  async settle(cell, wanted, seconds) {
+    const difference = () => swin.difference(cell, wanted);
     await swin.until(() => difference() === "", seconds);
     return difference();
   },
 
-  // Written back by the browser, so that spelling (quotes, empty elements) makes no difference.
-  parsed(html) {
+  // As the browser writes it, so that spelling (quotes, empty elements) makes no difference.
+  rewritten(html) {
     if (swin.lastHtml !== html) {
-      swin.lastParsed = document.createElement("div");
-      swin.lastParsed.innerHTML = html;
+      const element = document.createElement("div");
+      element.innerHTML = html;
+      swin.lastRewritten = element.innerHTML;
       swin.lastHtml = html;
     }
-    return swin.lastParsed;
+    return swin.lastRewritten;
   },
 
   // From now on, the milliseconds from every key to the frame that shows the next picture.

@@ -237,8 +237,15 @@ class NotebookPage:
     problems: list[str] = field(default_factory=list)
 
     @classmethod
-    def start(cls, context, server: Server, name: str) -> "NotebookPage":
-        """Open a notebook and let it run from top to bottom, without waiting for that."""
+    def start(cls, browser, server: Server, name: str) -> "NotebookPage":
+        """Open a notebook and let it run from top to bottom, without waiting for that.
+
+        The page sees nothing but this machine. It has a window of its own: of two pages in one, the
+        browser stops drawing the one behind.
+        """
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
+        context.set_default_timeout(1000 * OPEN)
         self = cls(context.new_page(), server, name)
         self._listen()
         self.page.add_init_script(path=SCRIPT)
@@ -253,7 +260,7 @@ class NotebookPage:
         assert state == "done", f"{self.name}: {state}"
 
     def close(self) -> None:
-        self.page.close()
+        self.page.context.close()
         self.server.end_kernel(self.name)
 
     def _listen(self) -> None:
@@ -312,8 +319,6 @@ class NotebookPage:
 class Visits:
     """Pages of notebooks, in an order that is known: the next one runs while one is looked at.
 
-    They share what the browser has loaded, and see nothing but this machine.
-
     Args:
         browser: playwright's.
         folder: for the servers' files.
@@ -321,10 +326,7 @@ class Visits:
     """
 
     def __init__(self, browser, folder: Path, order: list[tuple[str, str]]):
-        self.folder, self.order = folder, order
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
-        self.context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
-        self.context.set_default_timeout(1000 * OPEN)
+        self.browser, self.folder, self.order = browser, folder, order
         self.servers: dict[str, Server] = {}
         self.pages: dict[tuple[str, str], NotebookPage] = {}
         self.stack = ExitStack()
@@ -357,7 +359,7 @@ class Visits:
             if app not in self.servers:
                 (folder := self.folder / app).mkdir()
                 self.servers[app] = self.stack.enter_context(serve(app, folder))
-            self.pages[visit] = NotebookPage.start(self.context, self.servers[app], name)
+            self.pages[visit] = NotebookPage.start(self.browser, self.servers[app], name)
         return self.pages[visit]
 
 
@@ -403,8 +405,8 @@ def _aliases(node: ast.AST) -> list[ast.alias]:
 class LiveExplorer:
     """An explorer in the page and its twin here, a fresh one that is moved in the same way.
 
-    What the page shows is compared with the twin: so a picture is asked of the same function, with
-    the state that the controls in the page say, but through no browser, no message and no queue.
+    The controls of both must agree, and then the page must show what the drawing function says for
+    this state: asked here, past browser, messages and queues.
 
     Attributes:
         page: that holds it.
@@ -441,9 +443,9 @@ class LiveExplorer:
             what: was done, for the message.
             may_stay: whether it may have had this value before.
         """
-        before = self.twin.picture.value
+        before = self.twin.drawing.svg()
         self.twin.parts[name].main.value = value
-        assert may_stay or self.twin.picture.value != before, f"{what} leaves the picture as it is"
+        assert may_stay or self.twin.drawing.svg() != before, f"{what} leaves the picture as it is"
         self.shows_twin(what)
 
     def shows_twin(self, what: str) -> None:
@@ -452,8 +454,16 @@ class LiveExplorer:
         Args:
             what: was done before, for the message.
         """
-        wanted = [self.cell, controls_of(self.twin), self.twin.picture.value, SETTLE]
-        difference = self.page.page.evaluate("wanted => swin.settle(...wanted)", wanted)
+        drawing = self.twin.drawing
+        wanted = {
+            "controls": controls_of(self.twin),
+            "svg": drawing.svg(),
+            "caption": drawing.caption,
+        }
+        difference = self.page.page.evaluate(
+            "([cell, wanted, seconds]) => swin.settle(cell, wanted, seconds)",
+            [self.cell, wanted, SETTLE],
+        )
         assert not difference, f"{self.name} {SETTLE} s after: {what}; {difference}"
 
     def stays_with_twin(self, what: str) -> None:

@@ -1,8 +1,9 @@
 """The widgets where learners meet them: every notebook in a real browser, moved by hand.
 
 Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7. Then
-every control is moved by keyboard alone and by mouse alone, and after each move controls, bounds,
-picture and caption must be those of a twin of the widget that was moved here, without a browser.
+every control is moved by keyboard alone and by mouse alone. After each move the controls and their
+bounds must be those of a twin of the widget that is moved here, without a browser, and picture and
+caption those that the drawing function gives for their state.
 """
 
 import os
@@ -96,9 +97,8 @@ def move_by_keyboard(explorer: LiveExplorer, name: str) -> None:
             step_with(explorer, name, "ArrowRight", "ArrowLeft")
         write(explorer, name, part.main.min, "Tab")
         press_in_vain(explorer)
-        write(explorer, name, part.main.max, "Enter")
+        write(explorer, name, part.main.max + 1, "Enter")  # comes back to the bound
         press_in_vain(explorer)
-        write(explorer, name, part.main.max + 1, "Tab")  # comes back to the bound
     elif isinstance(part, Choice):
         explorer.box(name).locator("select").focus()
         choose_neighbour(explorer, name, open_with=lambda: keys.press("Space"))
