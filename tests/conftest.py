@@ -10,3 +10,19 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)
+
+
+LINES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def report(request):
+    """Takes lines to print after all tests, such as measured times."""
+    return request.config.stash.setdefault(LINES, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if lines := config.stash.get(LINES, []):
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -200,6 +200,8 @@ def test_the_reset_button(toy):
 def test_every_control_has_a_label_and_a_field_for_the_keyboard(toy):
     for part in toy.parts.values():
         assert part.main.description
+        if not isinstance(part, Switch):
+            assert part.main.tooltip == part.main.description  # else the page says null
     for part in (toy.parts["size"], toy.parts["place"]):
         assert part.main is not part.slider and part.main in part.box.children
 
@@ -218,7 +220,11 @@ def test_the_page_holds_the_picture_and_its_caption(toy):
     page.feed(toy.picture.value)
     assert page.caption == toy.drawing.caption
     assert "&" in page.caption
-    ET.fromstring(toy.picture.value)  # whole, with nothing left open
+    root = ET.fromstring(toy.picture.value)  # whole, with nothing left open
+    # On a narrow page the picture stays readable, and is scrolled within its own box.
+    (scrolled,) = [box for box in root if "overflow-x:auto" in box.get("style")]
+    (svg,) = scrolled
+    assert "min-width:48px" in svg.get("style") and float(svg.get("width")) == 60
 
 
 def test_files(toy, tmp_path):

@@ -20,6 +20,7 @@ from swinlib.lab.style import INK, tint
 
 GREY = "#6b7580"
 FONT = "DejaVu Sans, Verdana, sans-serif"
+READABLE = 0.8  # of the full size
 
 
 @cache
@@ -226,7 +227,8 @@ class Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(self.width)} '
             f'{_n(self.height)}" width="{_n(self.width)}" height="{_n(self.height)}" role="img" '
             f'aria-label={quoteattr(self.caption)} font-family="{FONT}" '
-            'style="max-width:100%;height:auto">',
+            # It shrinks with the page as far as its words can be read.
+            f'style="max-width:100%;min-width:{_n(READABLE * self.width)}px;height:auto">',
             f"<title>{escape(self.caption)}</title>",
             '<rect width="100%" height="100%" fill="#ffffff"/>',
         ]

@@ -138,9 +138,12 @@ class Explorer(widgets.VBox):
 
     def _redraw(self) -> None:
         drawing = self.drawing
+        # A picture too wide for the page scrolls by itself; width 0, or it would widen all around.
         self.picture.value = (
-            f'<figure style="margin:4px 0">{drawing.svg()}<figcaption aria-live="polite" '
-            'style="color:var(--jp-ui-font-color1,#222);max-width:70em;line-height:1.4">'
+            '<figure style="margin:4px 0"><div style="overflow-x:auto;width:0;min-width:100%">'
+            f"{drawing.svg()}</div>"
+            '<figcaption aria-live="polite" style="color:var(--jp-ui-font-color1,#222);'
+            'max-width:70em;line-height:1.4">'
             f"{escape(drawing.caption)}</figcaption></figure>"
         )
 
@@ -200,6 +203,7 @@ class Number(Control):
             min=low,
             max=high,
             description=label,
+            tooltip=label,  # without one, some front ends show the word null
             style={"description_width": "auto"},
             layout=widgets.Layout(width=f"{len(label) + 9}ch"),
         )
@@ -213,7 +217,9 @@ class Number(Control):
         )
         widgets.link((field, "value"), (slider, "value"))
         self.slider = slider
-        super().__init__(field, widgets.HBox([field, slider]))
+        # The handle is wider than its place at either end.
+        visible = widgets.Layout(overflow="visible")
+        super().__init__(field, widgets.HBox([field, slider], layout=visible))
 
     def put(self, name: str, value) -> None:
         whole = isinstance(value, int) and not isinstance(value, bool)
@@ -250,6 +256,7 @@ class Choice(Control):
             options=options,
             value=value,
             description=label,
+            tooltip=label,
             style={"description_width": "auto"},
             layout=widgets.Layout(width="max-content"),
         )

@@ -1,0 +1,140 @@
+// What tests/browser.py asks of a page that shows a notebook, in JupyterLab or in Notebook 7.
+// Every promise here ends by itself: playwright waits for ever for what a page evaluates.
+
+window.swin = {
+  panel: () => window.jupyterapp?.shell.currentWidget,
+  kernel: () => swin.panel()?.sessionContext?.session?.kernel,
+
+  within(seconds, what, promise) {
+    const late = new Promise((_, fail) =>
+      setTimeout(() => fail(new Error(`${what} took more than ${seconds} s`)), 1000 * seconds)
+    );
+    return Promise.race([promise, late]);
+  },
+
+  // By a timer and not by frames, of which a page in the background has none.
+  async until(condition, seconds = Infinity) {
+    const deadline = performance.now() + 1000 * seconds;
+    while (!condition() && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 15));
+  },
+
+  // Before a kernel is connected its status may say idle, and "run all" asks which kernel to take.
+  isReady() {
+    const kernel = swin.kernel();
+    const cells = swin.panel()?.content?.widgets?.length ?? 0;
+    return (
+      kernel?.connectionStatus === "connected" &&
+      kernel.status === "idle" &&
+      cells > 0 &&
+      document.querySelectorAll(".jp-Notebook .jp-Cell").length === cells
+    );
+  },
+
+  // Runs the page's notebook from top to bottom; `visited` then says "done" or what went wrong.
+  async visit(opening, running) {
+    try {
+      await swin.within(opening, "opening", swin.until(() => window.jupyterapp));
+      await swin.within(opening, "restoring the page", window.jupyterapp.restored);
+      await swin.within(opening, "starting the kernel", swin.until(swin.isReady));
+      const { commands } = window.jupyterapp;
+      await commands.execute("notebook:clear-all-cell-outputs"); // nothing stored may pass as new
+      const run = commands.execute("notebook:run-all-cells");
+      await swin.within(running, "running all cells", run);
+      swin.visited = "done";
+    } catch (error) {
+      swin.visited = String(error);
+    }
+  },
+
+  cells: () => Array.from(swin.panel().content.model.cells, (cell) => cell.toJSON()),
+
+  // Ends when the kernel has done this and all that was sent to it before, and said so.
+  async ask(code, seconds) {
+    const future = swin.kernel().requestExecute({ code, silent: true, store_history: false });
+    const reply = await swin.within(seconds, "a reply of the kernel", future.done);
+    const { status, ename, evalue } = reply.content;
+    if (status !== "ok") throw new Error(`the kernel says ${ename}: ${evalue}`);
+  },
+
+  explorer: (cell) => swin.panel().content.widgets[cell].node.querySelector(".swin-explorer"),
+  content: (cell) => swin.explorer(cell)?.querySelector(".swin-picture .widget-html-content"),
+
+  widths: (cell) => [swin.explorer(cell).clientWidth, swin.explorer(cell).scrollWidth],
+
+  // What the controls in the page say, in their order; the same as `controls_of` in browser.py.
+  controls(cell) {
+    return Array.from(swin.explorer(cell).firstElementChild.children, (box) => {
+      const field = box.querySelector("input[type=number]");
+      const handle = box.querySelector("[role=slider]");
+      const choice = box.querySelector("select");
+      const check = box.querySelector("input[type=checkbox]");
+      if (field && handle) {
+        const slider = ["now", "min", "max"].map((n) => +handle.getAttribute(`aria-value${n}`));
+        const label = box.querySelector("label").textContent;
+        return { label, field: [+field.value, +field.min, +field.max], slider };
+      }
+      if (choice) {
+        const label = box.querySelector("label").textContent;
+        const plain = (option) => option.textContent.replaceAll("\u00a0", " ");
+        const options = Array.from(choice.options, plain);
+        return { label, options, chosen: options[choice.selectedIndex] };
+      }
+      if (check) return { label: check.parentElement.textContent, checked: check.checked };
+      return { label: box.textContent };
+    });
+  },
+
+  // In which way the page differs from this; empty when it does not.
+  difference(cell, { controls, svg, caption }) {
+    const content = swin.content(cell);
+    if (!content?.firstElementChild) return "there is no picture";
+    const shown = swin.controls(cell);
+    for (let i = 0; i < Math.max(shown.length, controls.length); i++) {
+      const [here, wanted] = [JSON.stringify(shown[i]), JSON.stringify(controls[i])];
+      if (here !== wanted) return `control ${i} is ${here}, wanted ${wanted}`;
+    }
+    const captions = Array.from(content.querySelectorAll("figcaption"), (c) => c.textContent);
+    if (captions.join() !== caption) return `caption '${captions}', wanted '${caption}'`;
+    const pictures = Array.from(content.querySelectorAll("svg"), (p) => p.outerHTML);
+    return pictures.join() === swin.rewritten(svg) ? "" : "the picture is another one";
+  },
+
+  // How the page still differs after so many seconds; empty as soon as it does not.
+  async settle(cell, wanted, seconds) {
+    const difference = () => swin.difference(cell, wanted);
+    await swin.until(() => difference() === "", seconds);
+    return difference();
+  },
+
+  // As the browser writes it, so that spelling (quotes, empty elements) makes no difference.
+  rewritten(html) {
+    if (swin.lastHtml !== html) {
+      const element = document.createElement("div");
+      element.innerHTML = html;
+      swin.lastRewritten = element.innerHTML;
+      swin.lastHtml = html;
+    }
+    return swin.lastRewritten;
+  },
+
+  // From now on, the milliseconds from every key to the frame that shows the next picture.
+  startTiming(cell) {
+    let pressed = null;
+    const key = (event) => (pressed ??= event.timeStamp);
+    const times = [];
+    const observer = new MutationObserver(() => {
+      if (pressed === null) return;
+      const since = pressed;
+      pressed = null;
+      requestAnimationFrame(() => times.push(performance.now() - since));
+    });
+    document.addEventListener("keydown", key, true);
+    observer.observe(swin.content(cell), { childList: true });
+    swin.stopTiming = () => {
+      document.removeEventListener("keydown", key, true);
+      observer.disconnect();
+      return times;
+    };
+  },
+};

@@ -1,0 +1,489 @@
+"""A real browser on a real Jupyter server: what tests/test_browser.py needs to work with both.
+
+Nothing of the user's is read or written: the server gets folders of its own for all that Jupyter
+keeps, and a copy of the notebooks. Nothing waits for a length of time: every wait is for something
+to happen, has a deadline, and says what it waited for.
+"""
+
+import ast
+import builtins
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from nbtool import ENVIRONMENT
+from swinlib.lab import widgets
+from swinlib.lab.widgets.explorer import Choice, Explorer, Number
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = Path(__file__).with_suffix(".js")
+
+# Deadlines in seconds, far above what is needed, since test machines are busy.
+START, OPEN, RUN, REPLY = 60, 60, 150, 30
+SETTLE = 3  # from a move to its picture: what a reader would no longer call following
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",  # root is who one is in many containers; only our own pages are opened
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+# Where the app is, the class that has its options, and options that only this one has.
+APPS = {
+    "jupyterlab": (
+        "lab/tree",
+        "LabApp",
+        ["--LabApp.extension_manager=readonly", "--LabApp.news_url=None"],
+    ),
+    "notebook": ("notebooks", "JupyterNotebookApp", []),
+}
+# What an app complains about by itself, with any notebook.
+KNOWN = {
+    "jupyterlab": [],
+    # Notebook 7.6 builds a menu from settings of a plugin that it has not loaded yet.
+    "notebook": ["script: TypeError: Cannot read properties of undefined (reading 'schema')"],
+}
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+    },
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+    # By default, cells that are out of sight are not in the page.
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+}
+
+
+def find_browser() -> str | None:
+    """Path of a browser that playwright can drive, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A running Jupyter server.
+
+    Attributes:
+        app: one of `APPS`.
+        address: ends in a slash.
+        token: opens it.
+        folder: for files of the test.
+    """
+
+    app: str
+    address: str
+    token: str
+    folder: Path
+
+    def url(self, name: str) -> str:
+        """Where a notebook is; `reset` because the workspace would bring the last one back too."""
+        place = APPS[self.app][0]
+        return f"{self.address}{place}/notebooks/{name}.ipynb?token={self.token}&reset"
+
+    def request(self, path: str, method: str = "GET") -> bytes:
+        """Ask the server itself, past all proxies."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(self.address + path, headers=headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=REPLY) as reply:
+            return reply.read()
+
+    def end_kernel(self, name: str) -> None:
+        """End a notebook's kernel: with torch it is large."""
+        for session in json.loads(self.request("api/sessions")):
+            if session["path"] == f"notebooks/{name}.ipynb":
+                self.request(f"api/sessions/{session['id']}", "DELETE")
+
+
+@contextmanager
+def serve(app: str, folder: Path) -> Iterator[Server]:
+    """A server of this app on a copy of the course in `folder`; it ends with the block.
+
+    Args:
+        app: one of `APPS`.
+        folder: empty.
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    server = Server(app, f"http://127.0.0.1:{port}/", secrets.token_hex(16), folder)
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command(server, port, _copy_course(folder)),
+            env=_environment(folder),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(server, process, log)
+        yield server
+    finally:
+        _end(process)
+
+
+def _command(server: Server, port: int, course: Path) -> list[str]:
+    _, options, others = APPS[server.app]
+    return [
+        *(sys.executable, "-m", server.app, "--no-browser", "--allow-root"),
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={course}",
+        f"--IdentityProvider.token={server.token}",
+        f"--{options}.expose_app_in_browser=True",  # as window.jupyterapp
+        *others,
+    ]
+
+
+def _copy_course(folder: Path) -> Path:
+    """What the notebooks read, and nothing that they or Jupyter could change in the tree."""
+    course = folder / "course"
+    (course / "notebooks").mkdir(parents=True)
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy(path, course / "notebooks")
+    shutil.copytree(ROOT / "data" / "runs", course / "data" / "runs")
+    return course
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """As for `make refresh`, and with nothing of the user's own Jupyter."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
+    environment |= ENVIRONMENT | {"PYTHONPATH": str(ROOT)}  # this swinlib, whichever is installed
+    for name in (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    ):
+        environment[name] = str(folder / name.lower())
+        (folder / name.lower()).mkdir()
+    defaults = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig"
+    defaults.mkdir()
+    (defaults / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    return environment
+
+
+def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            server.request("api/status")
+            return
+        except OSError:  # nobody listens yet
+            time.sleep(0.05)
+    state = "ended" if process.poll() is not None else f"did not answer within {START} s"
+    raise RuntimeError(f"the Jupyter server {state}:\n{log.read_text()[-3000:]}")
+
+
+def _end(process: subprocess.Popen) -> None:
+    """The server ends its kernels; what it does not manage in time ends with its group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@dataclass
+class NotebookPage:
+    """A notebook in a browser's page.
+
+    Attributes:
+        page: playwright's.
+        server: where the notebook comes from.
+        name: of the notebook.
+        problems: what the browser complained about.
+    """
+
+    page: object
+    server: Server
+    name: str
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, browser, server: Server, name: str) -> "NotebookPage":
+        """Open a notebook and let it run from top to bottom, without waiting for that.
+
+        The page sees nothing but this machine. It has a window of its own: of two pages in one, the
+        browser stops drawing the one behind.
+        """
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
+        context.set_default_timeout(1000 * OPEN)
+        self = cls(context.new_page(), server, name)
+        self._listen()
+        self.page.add_init_script(path=SCRIPT)
+        self.page.goto(server.url(name))
+        self.page.evaluate(f"() => void swin.visit({OPEN}, {RUN})")
+        return self
+
+    def arrive(self) -> None:
+        """Wait until the notebook has run."""
+        self.wait("() => swin.visited", 3 * OPEN + RUN, f"{self.name} to run")
+        state = self.page.evaluate("() => swin.visited")
+        assert state == "done", f"{self.name}: {state}"
+
+    def close(self) -> None:
+        self.page.context.close()
+        self.server.end_kernel(self.name)
+
+    def _listen(self) -> None:
+        def note(words):
+            if not words.startswith(tuple(KNOWN[self.server.app])):
+                self.problems.append(words)
+
+        self.page.on("console", lambda m: m.type == "error" and note(f"console: {m.text}"))
+        self.page.on("pageerror", lambda error: note(f"script: {error.stack or error}"))
+        self.page.on("requestfailed", lambda r: note(f"request: {r.url} {r.failure}"))
+        self.page.on("response", lambda r: r.status >= 400 and note(f"{r.status}: {r.url}"))
+
+    def wait(self, condition: str, seconds: float, what: str, arg=None) -> None:
+        """Wait until a function of the page is true, looking again at every frame.
+
+        Raises:
+            AssertionError: it was not in time.
+        """
+        from playwright.sync_api import TimeoutError
+
+        try:
+            self.page.wait_for_function(condition, arg=arg, timeout=1000 * seconds)
+        except TimeoutError:
+            raise AssertionError(f"waited {seconds} s for {what}") from None
+
+    def cells(self) -> list[dict]:
+        """The cells as a notebook's file would hold them now."""
+        return self.page.evaluate("() => swin.cells()")
+
+    def ask(self, code: str) -> None:
+        """Let the kernel run this, and wait until it has."""
+        self.page.evaluate(f"code => swin.ask(code, {REPLY})", code)
+
+    def explorers(self) -> list["LiveExplorer"]:
+        """The page's explorers from top to bottom, each with its twin in this process."""
+        found = []
+        for number, cell in enumerate(self.cells()):
+            if any(_shows_explorer(output) for output in cell.get("outputs", [])):
+                found.append(LiveExplorer(self, number, self._twin(cell["source"])))
+        return found
+
+    def _twin(self, source: str) -> Explorer:
+        """The explorer that a cell makes, made here, from what the kernel has where it needs it."""
+        names = _names_from_before(source)
+        values = {}
+        if names:
+            path = str(self.server.folder / "names.pt")
+            pairs = ", ".join(f"{name!r}: {name}" for name in names)
+            self.ask(f"import torch\ntorch.save({{{pairs}}}, {path!r})")
+            values = torch.load(path, weights_only=False)  # our own
+        *statements, last = ast.parse(source).body
+        exec(compile(ast.Module(statements, []), "cell", "exec"), values)
+        return eval(compile(ast.Expression(last.value), "cell", "eval"), values)
+
+
+class Visits:
+    """Pages of notebooks, in an order that is known: the next one runs while one is looked at.
+
+    Args:
+        browser: playwright's.
+        folder: for the servers' files.
+        order: pairs of an app and a notebook's name.
+    """
+
+    def __init__(self, browser, folder: Path, order: list[tuple[str, str]]):
+        self.browser, self.folder, self.order = browser, folder, order
+        self.servers: dict[str, Server] = {}
+        self.pages: dict[tuple[str, str], NotebookPage] = {}
+        self.stack = ExitStack()
+
+    def __enter__(self) -> "Visits":
+        return self
+
+    def __exit__(self, *error) -> None:
+        with self.stack:
+            for visit in list(self.pages):
+                self.pages.pop(visit).close()
+
+    @contextmanager
+    def visit(self, app: str, name: str) -> Iterator[NotebookPage]:
+        """The page of a notebook that has run; it is closed with the block."""
+        page = self._started((app, name))
+        following = self.order[self.order.index((app, name)) + 1 :]
+        page.arrive()
+        if following:
+            self._started(following[0])
+        try:
+            yield page
+        finally:
+            del self.pages[app, name]
+            page.close()
+
+    def _started(self, visit: tuple[str, str]) -> NotebookPage:
+        if visit not in self.pages:
+            app, name = visit
+            if app not in self.servers:
+                (folder := self.folder / app).mkdir()
+                self.servers[app] = self.stack.enter_context(serve(app, folder))
+            self.pages[visit] = NotebookPage.start(self.browser, self.servers[app], name)
+        return self.pages[visit]
+
+
+def errors(cells: list[dict]) -> list[str]:
+    """What went wrong in cells that were run: errors, words on stderr, cells that were not run."""
+    found = []
+    for cell in cells:
+        if cell["cell_type"] != "code":
+            continue
+        if cell["execution_count"] is None:
+            found.append(f"{cell['id']} was not run")
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                found.append(f"{cell['id']}: {output['ename']}: {output['evalue']}")
+            elif output.get("name") == "stderr":
+                found.append(f"{cell['id']} on stderr: {output['text']}")
+    return found
+
+
+def _shows_explorer(output: dict) -> bool:
+    data = output.get("data", {})
+    name = re.sub(r"\(\)$", "", "".join(data.get("text/plain", "")))
+    return "application/vnd.jupyter.widget-view+json" in data and name in widgets.__all__
+
+
+def _names_from_before(source: str) -> list[str]:
+    """Names that a cell reads and does not make itself."""
+    tree = ast.parse(source)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    made |= {alias.asname or alias.name for node in ast.walk(tree) for alias in _aliases(node)}
+    return sorted({node.id for node in names} - made - set(dir(builtins)))
+
+
+def _aliases(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+# --- an explorer in the page ----------------------------------------------------------------------
+
+
+@dataclass
+class LiveExplorer:
+    """An explorer in the page and its twin here, a fresh one that is moved in the same way.
+
+    The controls of both must agree, and then the page must show what the drawing function says for
+    this state: asked here, past browser, messages and queues.
+
+    Attributes:
+        page: that holds it.
+        cell: the number of its cell.
+        twin: the same explorer in this process.
+    """
+
+    page: NotebookPage
+    cell: int
+    twin: Explorer
+
+    @property
+    def name(self) -> str:
+        return type(self.twin).__name__
+
+    def box(self, name: str):
+        """The part of the page that holds a control, or the reset button."""
+        place = [*self.twin.parts, "reset"].index(name)
+        cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
+        return cell.locator(".swin-explorer > .widget-box:first-child > *").nth(place)
+
+    def field(self, name: str):
+        return self.box(name).locator("input[type=number]")
+
+    def slider(self, name: str):
+        return self.box(name).get_by_role("slider")
+
+    def follow(self, name: str, value, what: str, may_stay: bool = False) -> None:
+        """Move the twin as the control in the page was moved, and compare.
+
+        Args:
+            name: of the control.
+            value: what it should have now.
+            what: was done, for the message.
+            may_stay: whether it may have had this value before.
+        """
+        before = self.twin.drawing.svg()
+        self.twin.parts[name].main.value = value
+        assert may_stay or self.twin.drawing.svg() != before, f"{what} leaves the picture as it is"
+        self.shows_twin(what)
+
+    def shows_twin(self, what: str) -> None:
+        """All controls with their bounds, the picture and the caption are the twin's, in time.
+
+        Args:
+            what: was done before, for the message.
+        """
+        drawing = self.twin.drawing
+        wanted = {
+            "controls": controls_of(self.twin),
+            "svg": drawing.svg(),
+            "caption": drawing.caption,
+        }
+        difference = self.page.page.evaluate(
+            "([cell, wanted, seconds]) => swin.settle(cell, wanted, seconds)",
+            [self.cell, wanted, SETTLE],
+        )
+        assert not difference, f"{self.name} {SETTLE} s after: {what}; {difference}"
+
+    def stays_with_twin(self, what: str) -> None:
+        """The same, when the kernel and the page have said all that was on its way."""
+        self.page.ask("")
+        self.shows_twin(f"{what}, and all its messages")
+
+
+def controls_of(twin: Explorer) -> list[dict]:
+    """What the controls in the page should say, in their order; as `controls` in browser.js."""
+    found = []
+    for part in twin.parts.values():
+        label = part.main.description
+        if isinstance(part, Number):
+            numbers = [part.value, part.main.min, part.main.max]
+            found.append({"label": label, "field": numbers, "slider": numbers})
+        elif isinstance(part, Choice):
+            names = [name for name, _ in part.options]
+            chosen = next(name for name, value in part.options if value == part.value)
+            found.append({"label": label, "options": names, "chosen": chosen})
+        else:
+            found.append({"label": label, "checked": part.value})
+    return [*found, {"label": "reset"}]
