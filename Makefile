@@ -25,11 +25,15 @@ lab: $(STAMP) ## Install once, then open JupyterLab on the first lesson
 	$(PY) -m jupyterlab notebooks/01_patches.ipynb --ServerApp.root_dir=. $(ROOT_FLAG) $(ARGS)
 
 # All parts run even when one fails; the last lines are pytest's own.
+# One thread for each: two sets of tests, or two notebooks, run side by side.
 test: export CUDA_VISIBLE_DEVICES :=
+test: export OMP_NUM_THREADS := 1
 test: $(STAMP) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
 	@failed=; \
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . || failed="$$failed lint"; \
-	$(PY) -m pytest tests || failed="$$failed tests"; \
+	$(PY) -m pytest tests --ignore tests/test_browser.py -n 2 --dist loadfile \
+	  || failed="$$failed tests"; \
+	$(PY) -m pytest tests/test_browser.py || failed="$$failed browser"; \
 	$(PY) -m pytest --nbval notebooks -n 2 --dist loadscope || failed="$$failed notebooks"; \
 	$(PY) -m pytest --nbval notebooks --solved -n 2 --dist loadscope || failed="$$failed solved"; \
 	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed" >&2; exit 1; fi
