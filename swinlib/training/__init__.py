@@ -9,6 +9,7 @@ batches.py      from an order of pictures to the batches that the model sees
 averaging.py    an average of the weights over the last steps
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
+runs.py         finished runs: their logs and their models
 distributed.py  several processes that train one model, under torchrun
 
 ``python -m swinlib.training --help`` trains from the console with the same functions.
@@ -36,6 +37,7 @@ from swinlib.training.loop import (
     parameter_groups,
     train,
 )
+from swinlib.training.runs import RecordedRun, TrainedModel, load_model, read_run
 
 __all__ = [
     "PRESETS",
@@ -43,8 +45,10 @@ __all__ = [
     "DatasetError",
     "Evaluation",
     "ImageSet",
+    "RecordedRun",
     "TrainConfig",
     "TrainResult",
+    "TrainedModel",
     "augmented",
     "build_model",
     "choose_device",
@@ -54,6 +58,7 @@ __all__ = [
     "evaluate",
     "learning_rate",
     "load_dataset",
+    "load_model",
     "mix",
     "normalise",
     "parameter_groups",
@@ -62,5 +67,6 @@ __all__ = [
     "random_crop",
     "random_erasing",
     "random_flip",
+    "read_run",
     "train",
 ]

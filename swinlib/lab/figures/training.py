@@ -75,6 +75,80 @@ def curves(runs: dict[str, list[dict]]) -> None:
     plt.show()
 
 
+def accuracy_by_epoch(groups: dict[str, list[list[dict]]]) -> None:
+    """Validation accuracy after every epoch: a colour and a mark for each group of runs.
+
+    Args:
+        groups: title to the histories of its runs, as `train` returns them.
+    """
+    figure, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+    looks = ((CALM, "o-"), (ACCENT, "s--"), (INK, "^:"))
+    for (title, histories), (colour, look) in zip(groups.items(), looks, strict=False):
+        for number, history in enumerate(histories):
+            epochs = [entry["epoch"] for entry in history]
+            accuracies = [entry["val_accuracy"] for entry in history]
+            label = title if number == 0 else None
+            ax.plot(
+                epochs, accuracies, look, color=colour, markersize=4, linewidth=1.5, label=label
+            )
+    ax.set(xlabel="epoch", ylabel="validation accuracy")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+    ax.legend(fontsize=9, loc="lower right")
+    plt.show()
+
+
+def ablation(results: dict[str, list[float]], whole: str) -> None:
+    """Test accuracies of variants: a dot for each seed, a bar at their mean.
+
+    Args:
+        results: variant to accuracies from 0 to 1.
+        whole: the variant that the others are compared with; a line goes through its mean.
+    """
+    figure, ax = plt.subplots(figsize=(7.5, 0.45 * len(results) + 0.9), layout="constrained")
+    means = {name: sum(values) / len(values) for name, values in results.items()}
+    ax.axvline(100 * means[whole], color=INK, linewidth=1, linestyle=":")
+    for row, (name, values) in enumerate(results.items()):
+        colour = CALM if name == whole else ACCENT
+        ax.plot([100 * v for v in values], [row] * len(values), "o", color=colour, markersize=6)
+        ax.plot([100 * means[name]], [row], "|", color=INK, markersize=18, markeredgewidth=2)
+        off = 100 * (means[name] - means[whole])
+        text = f"{100 * means[name]:.1f}" + ("" if name == whole else f"  ({off:+.1f})")
+        ax.annotate(text, (100 * max(values), row), (8, 0), textcoords="offset points",
+                    va="center", fontsize=9)  # fmt: skip
+    ax.set_yticks(range(len(results)), results)
+    ax.invert_yaxis()
+    ax.margins(x=0.18, y=0.1)
+    ax.set_xlabel("test accuracy in per cent, one dot for each seed; in brackets against the whole")
+    plt.show()
+
+
+def bias_tables(tables: dict[str, Tensor]) -> None:
+    """Learned relative position biases, a row for each block and a panel for each head.
+
+    Args:
+        tables: block to (heads, 2M-1, 2M-1); place (row, column) is the offset from the key to the
+            query, 0 in the middle.
+    """
+    rows, columns = len(tables), max(len(table) for table in tables.values())
+    figure, axes = panels(columns, rows, width=9.6 / columns, height=9.6 / columns + 0.25)
+    reach = max(float(table.abs().max()) for table in tables.values())
+    for ax in axes:
+        ax.axis("off")
+    for row, (name, heads) in enumerate(tables.items()):
+        for head, table in enumerate(heads):
+            ax = axes[row * columns + head]
+            M = (len(table) + 1) // 2
+            image = ax.imshow(table, cmap="PuOr", vmin=-reach, vmax=reach,
+                              extent=(-M + 0.5, M - 0.5, M - 0.5, -M + 0.5))  # fmt: skip
+            ax.plot(0, 0, "+", color=INK, markersize=7)
+            ax.set_title(
+                f"{name}, head {head + 1}" if head == 0 else f"head {head + 1}", fontsize=8
+            )
+    figure.colorbar(image, ax=axes, shrink=0.6, label="bias, added to the score")
+    plt.show()
+
+
 def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     """The confusion matrix, each row as shares of that class.
 

@@ -1,0 +1,83 @@
+"""Runs that are over: their logs, and models from the weights that they left."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from swinlib.model import SwinTransformer
+from swinlib.training.config import TrainConfig
+from swinlib.training.loop import build_model
+
+
+@dataclass(frozen=True, repr=False)
+class RecordedRun:
+    """What the log of a finished run says."""
+
+    config: TrainConfig
+    dataset: str  # where the pictures came from; belongs beside the accuracy
+    device: str
+    history: list  # one dict per epoch, see `train`
+    best_epoch: int
+    test_accuracy: float  # share from 0 to 1
+    seconds: float  # training and measuring; on a CPU that others use too they say little
+
+    def __repr__(self):
+        return (
+            f"{self.config.name}, seed {self.config.seed}: test accuracy {self.test_accuracy:.2%} "
+            f"on {self.dataset}, best epoch {self.best_epoch} of {len(self.history)}"
+        )
+
+
+def read_run(folder) -> RecordedRun:
+    """The run whose log.jsonl is in a folder.
+
+    Raises ValueError when the run is not finished, FileNotFoundError when there is no log.
+    """
+    path = Path(folder) / "log.jsonl"
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    about, test = entries[0], entries[-1]
+    kinds = [entry.pop("kind") for entry in entries]
+    if kinds[-1] != "test":
+        raise ValueError(f"{path} ends in an entry {kinds[-1]!r}: the run is not finished")
+    return RecordedRun(
+        config=TrainConfig(**about["config"]),
+        dataset=about["dataset"],
+        device=about["device"],
+        history=[e for e, kind in zip(entries, kinds, strict=True) if kind == "epoch"],
+        best_epoch=test["best_epoch"],
+        test_accuracy=test["test_accuracy"],
+        seconds=test["seconds"],
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedModel:
+    """A model with its weights, and what it needs to be used."""
+
+    model: SwinTransformer  # in eval mode, on the CPU, float32
+    config: TrainConfig
+    class_names: tuple
+    dataset: str  # that it was trained on
+    mean: tuple  # for `normalise`
+    std: tuple
+
+
+def load_model(folder) -> TrainedModel:
+    """The model of a finished run, from the config.json and model.safetensors in a folder.
+
+    Weights may be of half precision; they are used as float32. Raises FileNotFoundError when one of
+    the files is missing, RuntimeError when the weights do not fit the configuration.
+    """
+    folder = Path(folder)
+    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = TrainConfig(**about["config"])
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
+        model = build_model(config, len(about["class_names"]))
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return TrainedModel(
+        model.eval(), config, tuple(about["class_names"]), about["dataset"],
+        tuple(about["mean"]), tuple(about["std"]),
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Finished runs, read back: what the console leaves is enough to use the model again."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from swinlib.training import load_dataset, load_model, normalise, read_run
+from swinlib.training.__main__ import main
+
+RUNS = Path(__file__).parent.parent / "data" / "runs"
+TINY = ["train_limit=200", "val_size=50", "test_limit=60", "epochs=2", "stem=convolutions"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    arguments = ["--preset", "smoke", "--dataset", "shapes", "--device", "cpu"]
+    result = main([*arguments, "--data", str(out.parent), "--out", str(out), "--set", *TINY])
+    return out, result
+
+
+def test_the_log_says_what_train_returned(finished):
+    out, result = finished
+    run = read_run(out)
+    assert run.config == result.config
+    assert (run.test_accuracy, run.best_epoch) == (result.test_accuracy, result.best_epoch)
+    assert run.history == result.history
+    assert run.dataset == result.dataset and run.device == "cpu"
+    assert f"{run.test_accuracy:.2%} on generated shapes" in repr(run)
+
+
+def test_the_model_predicts_as_it_did(finished):
+    out, result = finished
+    loaded = load_model(out)
+    data = load_dataset(out.parent, "shapes", config=result.config)
+    with torch.inference_mode():
+        logits = loaded.model(normalise(data.test_images, loaded.mean, loaded.std))
+    assert torch.equal(logits.argmax(-1), result.test_predictions)
+    assert loaded.class_names == tuple(data.class_names)
+
+
+def test_half_precision_weights_are_used_as_float32(finished):
+    out, _ = finished
+    half = out.parent / "half"
+    half.mkdir()
+    (half / "config.json").write_text((out / "config.json").read_text())
+    weights = load_file(out / "model.safetensors")
+    halved = {k: w.half() if w.is_floating_point() else w for k, w in weights.items()}
+    save_file(halved, half / "model.safetensors")
+    model = load_model(half).model
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(model(x), load_model(out).model(x), atol=0.02)
+
+
+def test_loading_leaves_the_random_numbers_alone(finished):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    load_model(finished[0])
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_an_unfinished_run_is_refused(finished, tmp_path):
+    lines = (finished[0] / "log.jsonl").read_text().splitlines()
+    (tmp_path / "log.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(ValueError, match="ends in an entry 'epoch': the run is not finished"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(RUNS.rglob("log.jsonl")), ids=lambda p: p.parent.name)
+def test_recorded_runs_are_whole(path):
+    run = read_run(path.parent)
+    assert run.dataset == "CIFAR-10, JPEG copy"
+    assert [entry["epoch"] for entry in run.history] == list(range(1, run.config.epochs + 1))
+    best = max(run.history, key=lambda entry: entry["val_accuracy"])
+    assert best["epoch"] == run.best_epoch
+    assert 0.1 < run.test_accuracy < 1
+
+
+@pytest.mark.parametrize("name", [p.parent.name for p in RUNS.glob("*/model.safetensors")])
+def test_shipped_weights_fit_their_run(name):
+    loaded = load_model(RUNS / name)
+    assert loaded.config == read_run(RUNS / name).config
+    assert json.loads((RUNS / name / "config.json").read_text())["dataset"] == loaded.dataset
+    assert (RUNS / name / "model.safetensors").stat().st_size < 16_000_000
+    assert loaded.model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
