@@ -233,6 +233,16 @@ def test_several_tensors_instead_of_one_are_a_wrong_answer_and_no_error():
     assert "the same answer in all 7 cases" in verdict.says
 
 
+def test_a_helper_may_be_called_like_what_is_forbidden():
+    def roll(x, shift, axis):
+        return x.index_select(axis, (torch.arange(x.shape[axis]) + shift) % x.shape[axis])
+
+    def roll_by_slicing(x, shift_size):
+        return roll(roll(x, shift_size[0], 1), shift_size[1], 2)
+
+    assert check(find("roll_by_slicing"), roll_by_slicing).right
+
+
 def test_a_failing_example_shows_small_tensors_as_numbers():
     def roll_down(x, shift_size):
         rows = torch.arange(x.shape[1]) - shift_size[0]
