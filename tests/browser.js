@@ -121,17 +121,21 @@ window.swin = {
   // From now on, the milliseconds from every key to the frame that shows the next picture.
   startTiming(cell) {
     let pressed = null;
+    let pictures = 0;
     const key = (event) => (pressed ??= event.timeStamp);
     const times = [];
     const observer = new MutationObserver(() => {
       if (pressed === null) return;
       const since = pressed;
       pressed = null;
+      pictures += 1;
       requestAnimationFrame(() => times.push(performance.now() - since));
     });
     document.addEventListener("keydown", key, true);
     observer.observe(swin.content(cell), { childList: true });
-    swin.stopTiming = () => {
+    // The last picture may be in the page and its frame yet to come.
+    swin.stopTiming = async (seconds) => {
+      await swin.until(() => times.length === pictures, seconds);
       document.removeEventListener("keydown", key, true);
       observer.disconnect();
       return times;
