@@ -189,7 +189,7 @@ def test_hints_come_one_by_one(capsys):
     capsys.readouterr()
     for count in range(1, 5):
         bound.hint()
-        out = capsys.readouterr().out
+        out = " ".join(capsys.readouterr().out.split())  # broken into lines
         assert [hint in out for hint in asked.hints] == [n < count for n in range(3)]
         assert ("That is all there is" in out) == (count >= 3)
 
@@ -231,6 +231,18 @@ def test_several_tensors_instead_of_one_are_a_wrong_answer_and_no_error():
     constant = torch.zeros(2), [torch.ones(3)]
     verdict = check(find("roll_by_slicing"), lambda x, shift_size: constant)
     assert "the same answer in all 7 cases" in verdict.says
+
+
+def test_sentences_are_broken_between_words(capsys):
+    def smoothed_loss(logits, labels, smoothing):
+        return logits.softmax(-1).log().gather(1, labels[:, None]).mean()
+
+    verdict = check(find("smoothed_loss"), smoothed_loss)
+    assert max(map(len, str(verdict).splitlines())) <= 96
+    bound = exercise(smoothed_loss)
+    for _ in range(3):
+        bound.hint()
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 96
 
 
 def test_a_helper_may_be_called_like_what_is_forbidden():

@@ -51,9 +51,10 @@ def test_every_property_notices_something(room):
 
 @pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)
 def test_the_table_names_everything(room):
-    table = repr(room).splitlines()
-    assert len(table) == 2 + len(room.wrong)
-    for line, version in zip(table[1:], (room.right, *room.wrong), strict=True):
-        assert line.startswith(version.__name__.replace("_", " "))
-        assert line.count("FAILS") == len(room.caught_by(version))
-        assert line.count("passes") == len(room.properties) - len(room.caught_by(version))
+    for table in (repr(room).splitlines(), room._repr_markdown_().splitlines()):
+        head, *lines = [line for line in table if "---" not in line]
+        assert all(check.__name__.replace("_", " ") in head for check in room.properties)
+        for line, version in zip(lines, (room.right, *room.wrong), strict=True):
+            assert line.lstrip("| ").startswith(version.__name__.replace("_", " "))
+            assert line.count("FAILS") == len(room.caught_by(version))
+            assert line.count("passes") == len(room.properties) - len(room.caught_by(version))

@@ -23,7 +23,7 @@ from torch import Tensor
 
 PACKAGE = str(Path(__file__).resolve().parents[2])  # the folder of swinlib
 TORCH = str(Path(torch.__file__).parent)
-WIDE = 100  # characters; longer lines are broken
+WIDE = 96  # characters; longer lines are broken
 FEW = 64  # numbers; a tensor with more is described, not printed
 # Fractions of the largest number: sums in another order are no mistake.
 TOLERANCE = {torch.float16: 4e-3, torch.bfloat16: 3e-2, torch.float32: 2e-5, torch.float64: 1e-10}
@@ -194,10 +194,17 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = {"right": "✓", "wrong": "✗", "unanswered": "…"}[self.state]
-        lines = [f"{sign} {self.name}: {self.says}", self.example]
+        lines = [in_lines(f"{sign} {self.name}: {self.says}"), self.example]
         if self.state == "wrong":
             lines.append(f"  `{self.name}.hint()` helps you on.")
         return "\n".join(line for line in lines if line)
+
+
+def in_lines(text: str) -> str:
+    """Broken between words; a notebook's page would break it anywhere."""
+    return textwrap.fill(
+        text, WIDE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def check(asked: Exercise, answer: Callable) -> Verdict:
@@ -559,7 +566,7 @@ def with_help(function: Callable, asked: Exercise) -> Callable:
         """One hint more."""
         count = min(next(given), len(asked.hints))
         for i, text in enumerate(asked.hints[:count], 1):
-            print(f"{i}. {text}")
+            print(in_lines(f"{i}. {text}"))
         if count == len(asked.hints):
             print(f"That is all there is. `{asked.name}.solution()` shows a solution.")
 

@@ -127,11 +127,11 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
     """Learned relative position biases, a row for each block and a panel for each head.
 
     Args:
-        tables: block to (heads, 2M-1, 2M-1); place (row, column) is the offset from the key to the
-            query, 0 in the middle.
+        tables: block to (heads, 2M-1, 2M-1), by query minus key as in the model. They are drawn the
+            other way round: where a key stands, seen from the query in the middle.
     """
     rows, columns = len(tables), max(len(table) for table in tables.values())
-    figure, axes = panels(columns, rows, width=9.6 / columns, height=9.6 / columns + 0.25)
+    figure, axes = panels(columns, rows, width=9.6 / columns, height=9.6 / columns + 0.35)
     reach = max(float(table.abs().max()) for table in tables.values())
     for ax in axes:
         ax.axis("off")
@@ -139,12 +139,10 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
         for head, table in enumerate(heads):
             ax = axes[row * columns + head]
             M = (len(table) + 1) // 2
-            image = ax.imshow(table, cmap="PuOr", vmin=-reach, vmax=reach,
+            image = ax.imshow(table.flip(0, 1), cmap="PuOr", vmin=-reach, vmax=reach,
                               extent=(-M + 0.5, M - 0.5, M - 0.5, -M + 0.5))  # fmt: skip
             ax.plot(0, 0, "+", color=INK, markersize=7)
-            ax.set_title(
-                f"{name}, head {head + 1}" if head == 0 else f"head {head + 1}", fontsize=8
-            )
+            ax.set_title(f"{'' if head else name}\nhead {head + 1}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.6, label="bias, added to the score")
     plt.show()
 

@@ -28,21 +28,28 @@ class Room:
         """Names of the properties that a version lacks."""
         return [check.__name__ for check in self.properties if not passes(check, version)]
 
-    def __repr__(self) -> str:
-        """Which property notices which mistake, as a table."""
-        versions = (self.right, *self.wrong)
-        names = [words(version) for version in versions]
-        width = max(map(len, names))
-        head = " " * width + "   " + "   ".join(words(check) for check in self.properties)
-        lines = [head.rstrip()]
-        for name, version in zip(names, versions, strict=True):
+    def table(self) -> list[list[str]]:
+        """Which property notices which mistake: a row for each version, after one of headings."""
+        rows = [["", *(words(check) for check in self.properties)]]
+        for version in (self.right, *self.wrong):
             caught = self.caught_by(version)
-            cells = [
-                ("FAILS" if check.__name__ in caught else "passes").ljust(len(words(check)))
-                for check in self.properties
-            ]
-            lines.append((name.ljust(width) + "   " + "   ".join(cells)).rstrip())
-        return "\n".join(lines)
+            verdicts = ["FAILS" if c.__name__ in caught else "passes" for c in self.properties]
+            rows.append([words(version), *verdicts])
+        return rows
+
+    def _repr_markdown_(self) -> str:
+        """The table as a page shows it, however narrow."""
+        head, *rows = self.table()
+        marked = [[cell.replace("FAILS", "**FAILS**") for cell in row] for row in rows]
+        return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *marked))
+
+    def __repr__(self) -> str:
+        rows = self.table()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
 
 
 def passes(check: Callable, version: Callable) -> bool:
