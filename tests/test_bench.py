@@ -43,6 +43,11 @@ def test_a_candidate_that_computes_something_else_is_refused(monkeypatch):
         bench.candidates(config, 10, 32)
 
 
+@pytest.mark.parametrize("name", ["laptop", "gpu"])
+def test_every_preset_that_is_timed_is_the_same_model_everywhere(name):
+    assert {"torchvision", "swinlib"} <= set(bench.cifar(name, 2).models)
+
+
 def test_memory_is_the_most_at_one_moment():
     def run():
         a = torch.empty(1000, 1000)

@@ -68,8 +68,9 @@ def swin_t(batch: int) -> Task:
 
 
 def cifar(name: str, batch: int) -> Task:
-    """The CIFAR model of a preset, without drop path: luck should not decide what is computed."""
-    config = preset(name).replace(drop_path_rate=0.0)
+    """The CIFAR model of a preset, with patches, which the others know; without drop path, so that
+    luck does not decide what is computed."""
+    config = preset(name).replace(drop_path_rate=0.0, stem="patches")
     models = candidates(config, 10, 32)
     models.pop("timm", None)  # refuses maps that are smaller than its window
     return Task(f"CIFAR model '{name}', 32x32", 32, batch, models)
