@@ -288,29 +288,6 @@ def who_attends(
     plt.show()
 
 
-def reach(maps: dict[str, Tensor], token: tuple[int, int], window: int) -> None:
-    """What one token's answer depends on.
-
-    Args:
-        maps: title to (H, W) of bool.
-        token: (row, column) that answers.
-        window: in tokens, for the lines.
-    """
-    figure, axes = panels(len(maps), width=2.6, height=3.0)
-    for ax, (title, seen) in zip(axes, maps.items(), strict=True):
-        draw_grid(
-            ax,
-            shades=seen.float(),
-            cmap="Blues",
-            vmin=0,
-            vmax=1.6,
-            window_size=window,
-            highlight=[token],
-        )
-        ax.set_title(f"{title}\n{int(seen.sum())} of {seen.numel()} tokens", fontsize=9.5)
-    plt.show()
-
-
 def differences(depths: list[int], curves: dict[str, list[float]]) -> None:
     """How much the tokens of a map still differ after so many blocks.
 
