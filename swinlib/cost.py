@@ -52,12 +52,14 @@ def model_flops(model: SwinTransformer, H: int, W: int) -> int:
     counted as padded.
     """
     embed = model.patch_embed
-    ph, pw = embed.patch_size
-    H, W = ceil(H / ph), ceil(W / pw)
-    last_norm = model.num_features * H * W // 2 ** len(model.layers)
-    flops = H * W * model.embed_dim * embed.in_chans * ph * pw
+    flops = 0
+    for layer in embed.modules():  # one convolution makes patches; another stem may have several
+        if isinstance(layer, nn.Conv2d):
+            H, W = ceil(H / layer.stride[0]), ceil(W / layer.stride[1])
+            flops += H * W * layer.weight.numel()
     if not isinstance(embed.norm, nn.Identity):
         flops += H * W * model.embed_dim
+    last_norm = model.num_features * H * W // 2 ** len(model.layers)
     for layer in model.layers:
         flops += sum(block_flops(block, H, W) for block in layer.blocks)
         if layer.downsample is not None:

@@ -18,6 +18,7 @@ from swinlib import (
     record_attention,
     wmsa_flops,
 )
+from swinlib.training import TrainConfig, build_model
 
 # name, parameters, G multiply-adds at 224 in the paper's table 1 (Swin-L: the repository's)
 SIZES = [
@@ -124,6 +125,18 @@ def test_a_model_against_a_count(options):
         count = counter(torch.randn(1, model.patch_embed.in_chans, 64, 32))
     # with two stages the official count of the last norm is right; with four it is four times that
     assert count + sum(counter.norms.values()) == model_flops(model, 64, 32)
+
+
+def test_a_stem_of_convolutions_against_a_count():
+    config = TrainConfig(embed_dim=16, stem="convolutions")  # 3x3 twice, each halving the picture
+    model = build_model(config, 10).eval()
+    counter = Counter(model)
+    with record_attention(model):
+        count = counter(torch.randn(1, 3, 32, 32))
+    patches = build_model(config.replace(stem="patches"), 10)
+    assert count + sum(counter.norms.values()) == model_flops(model, 32, 32)
+    stem = 16 * 16 * 8 * 3 * 9 + 8 * 8 * 16 * 8 * 9
+    assert model_flops(model, 32, 32) - model_flops(patches, 32, 32) == stem - 8 * 8 * 16 * 3 * 16
 
 
 def test_sizes_that_do_not_divide_are_counted_as_padded():

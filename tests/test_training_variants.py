@@ -1,5 +1,7 @@
 """Swin with a piece taken away, and with another stem."""
 
+import json
+
 import pytest
 import torch
 
@@ -89,10 +91,27 @@ def test_a_stem_that_cannot_halve_says_so(patch_size):
         ConvolutionalStem(patch_size, 3, 16)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_several_pieces_in_any_order(order):
+    both = variant(without=("shift", "relative_bias")[::order])
+    assert seen_by(run_blocks(both), 3, 3).sum() == 8**2
+    everything = variant(without=tuple(TAKE_AWAY)[::order])
+    for model in (both, everything):
+        tables = [w for name, w in model.named_parameters() if "bias_table" in name]
+        assert len(tables) == 4 and not any(t.any() or t.requires_grad for t in tables)
+    assert tables[0].shape[0] == 31**2  # of the one large window
+
+
+def test_several_pieces_survive_json():
+    config = TrainConfig(without=("shift", "relative_bias"))
+    assert TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
 def test_unknown_pieces_are_named():
-    with pytest.raises(ValueError, match="piece='merging', wanted one of shift, mask"):
+    with pytest.raises(ValueError, match="pieces=.'merging',., wanted some of windows, shift"):
         take_away(variant(), "merging", 16)
-    with pytest.raises(ValueError, match="without='merging', wanted None or 'shift'"):
-        TrainConfig(without="merging")
+    for wrong in ("merging", ("shift", "merging"), ("shift", "shift")):
+        with pytest.raises(ValueError, match="without=.*, wanted None, or one or several of 'win"):
+            TrainConfig(without=wrong)
     with pytest.raises(ValueError, match="stem='conv', wanted 'patches' or 'convolutions'"):
         TrainConfig(stem="conv")

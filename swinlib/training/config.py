@@ -33,7 +33,7 @@ class TrainConfig:
     init_std: float = 0.02  # spread of the first weights of linear layers; 0.02 is the official one
     drop_path_rate: float = 0.0  # chance that the last block is skipped; earlier blocks less
     stem: str = "patches"  # or "convolutions", which are not Swin's: see variants.py
-    without: str | None = None  # a piece to take away: see variants.take_away
+    without: str | tuple | None = None  # a piece to take away, or several: see variants.take_away
 
     # Data: see load_dataset. A limit of None means all pictures.
     dataset: str = "auto"  # "auto", "cifar10", "imagefolder", "shapes" or a folder
@@ -73,10 +73,11 @@ class TrainConfig:
     seed: int = 0  # first weights, order of pictures, all augmentation, drop path
 
     def __post_init__(self):
-        for field in ("depths", "num_heads"):  # lists come from JSON
+        for field in ("depths", "num_heads", "without"):  # lists come from JSON
             value = getattr(self, field)
             if isinstance(value, list):
                 object.__setattr__(self, field, tuple(value))
+        for field in ("depths", "num_heads"):
             value = getattr(self, field)
             ok = isinstance(value, tuple) and value and all(_is_int(v, 1) for v in value)
             _require(ok, field, value, "one whole number of at least 1 per stage, such as (2, 2)")
@@ -117,9 +118,13 @@ class TrainConfig:
         value = self.clip_norm
         ok = value is None or (_is_number(value) and value > 0)
         _require(ok, "clip_norm", value, "None or a number above 0")
+        value = self.without
+        pieces = value if isinstance(value, tuple) else () if value is None else (value,)
+        ok = len(set(pieces)) == len(pieces) and all(piece in TAKE_AWAY for piece in pieces)
+        wanted = f"None, or one or several of {', '.join(map(repr, TAKE_AWAY))}"
+        _require(ok, "without", value, wanted)
         choices = {
             "stem": ("patches", "convolutions"),
-            "without": (None, *TAKE_AWAY),
             "crop_fill": ("reflect", "zero"),
             "precision": ("float32", "bfloat16"),
             "compile": (False, True),

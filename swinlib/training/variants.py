@@ -8,22 +8,25 @@ from torch import Tensor, nn
 from swinlib.model import SwinTransformer, SwinTransformerBlock, WindowAttention
 
 
-def take_away(model: SwinTransformer, piece: str, map_size: int) -> None:
+def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size: int) -> None:
     """Change a model in place.
 
     Args:
         model: freshly made.
-        piece: "shift": no block is shifted. "mask": shifted windows let strangers attend.
-            "relative_bias": the bias tables are zero and stay so. "windows": every block attends
-            over its whole map.
+        pieces: one or several. "shift": no block is shifted. "mask": shifted windows let strangers
+            attend. "relative_bias": the bias tables are zero and stay so. "windows": every block
+            attends over its whole map.
         map_size: side of the first stage's map, in tokens; only "windows" needs it.
 
     Raises:
         ValueError: another piece.
     """
-    if piece not in TAKE_AWAY:
-        raise ValueError(f"piece={piece!r}, wanted one of {', '.join(TAKE_AWAY)}")
-    TAKE_AWAY[piece](model, map_size)
+    pieces = (pieces,) if isinstance(pieces, str) else pieces
+    for piece in pieces:
+        if piece not in TAKE_AWAY:
+            raise ValueError(f"pieces={pieces!r}, wanted some of {', '.join(TAKE_AWAY)}")
+    for piece in sorted(pieces, key=list(TAKE_AWAY).index):
+        TAKE_AWAY[piece](model, map_size)
 
 
 def _without_shift(model, map_size):
@@ -55,11 +58,11 @@ def _without_windows(model, map_size):
         map_size = -(-map_size // 2)  # the merging halves the map, rounded up
 
 
-TAKE_AWAY = {
+TAKE_AWAY = {  # in the order in which they are taken: new windows come with a new table
+    "windows": _without_windows,
     "shift": _without_shift,
     "mask": _without_mask,
     "relative_bias": _without_relative_bias,
-    "windows": _without_windows,
 }
 
 
@@ -70,8 +73,7 @@ def _blocks(model) -> list[SwinTransformerBlock]:
 class ConvolutionalStem(nn.Module):
     """Tokens from overlapping 3x3 convolutions, each halving the picture, in place of patches.
 
-    (B, in_chans, H, W) to (B, H / P, W / P, embed_dim), for H and W multiples of P. `model_flops`
-    does not know it and counts patches.
+    (B, in_chans, H, W) to (B, H / P, W / P, embed_dim), for H and W multiples of P.
 
     Raises:
         ValueError: patch_size is no power of 2 from 2 on.
