@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from swinlib.training import load_dataset, load_model, normalise, read_run
+from swinlib.training import confusion_matrix, load_dataset, load_model, normalise, read_run
 from swinlib.training.__main__ import main
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
@@ -30,6 +30,17 @@ def test_the_log_says_what_train_returned(finished):
     assert run.history == result.history
     assert run.dataset == result.dataset and run.device == "cpu"
     assert f"{run.test_accuracy:.2%} on generated shapes" in repr(run)
+    labels = load_dataset(out.parent, "shapes", config=result.config).test_labels
+    assert torch.equal(run.confusion, confusion_matrix(labels, result.test_predictions, 10))
+
+
+def test_logs_from_before_the_confusion_matrix_are_read(finished, tmp_path):
+    lines = (finished[0] / "log.jsonl").read_text().splitlines()
+    test = json.loads(lines[-1])
+    del test["confusion"]
+    (tmp_path / "log.jsonl").write_text("\n".join([*lines[:-1], json.dumps(test)]) + "\n")
+    run = read_run(tmp_path)
+    assert run.confusion is None and run.test_accuracy == test["test_accuracy"]
 
 
 def test_the_model_predicts_as_it_did(finished):
@@ -79,6 +90,9 @@ def test_recorded_runs_are_whole(path):
     best = max(run.history, key=lambda entry: entry["val_accuracy"])
     assert best["epoch"] == run.best_epoch
     assert 0.1 < run.test_accuracy < 1
+    if run.confusion is not None:
+        assert (run.confusion.sum(1) == 1000).all()  # test pictures of each class
+        assert run.confusion.trace() / run.confusion.sum() == pytest.approx(run.test_accuracy)
 
 
 @pytest.mark.parametrize("name", [p.parent.name for p in RUNS.glob("*/model.safetensors")])

@@ -23,6 +23,7 @@ class RecordedRun:
     best_epoch: int
     test_accuracy: float  # share from 0 to 1
     seconds: float  # training and measuring; on a CPU that others use too they say little
+    confusion: torch.Tensor | None  # of the test pictures, see `confusion_matrix`; not in old logs
 
     def __repr__(self):
         return (
@@ -50,6 +51,7 @@ def read_run(folder) -> RecordedRun:
         best_epoch=test["best_epoch"],
         test_accuracy=test["test_accuracy"],
         seconds=test["seconds"],
+        confusion=torch.tensor(test["confusion"]) if "confusion" in test else None,
     )
 
 
