@@ -228,10 +228,11 @@ class SwinTransformerBlock(nn.Module):
         shift_size = self.shift_that_fits(H, W)
         if not any(shift_size):
             return None
-        # A compiler makes the mask part of its graph; otherwise the last size's is remembered.
+        # The last size's mask is remembered, and a compiler takes it as it is. If there is none
+        # yet, making it becomes part of the compiled code.
         key, mask = self._last_mask
         wanted = (H, W, like.device, like.dtype)
-        if torch.compiler.is_compiling() or key != wanted:
+        if key != wanted:
             with torch.inference_mode(False):  # so that what is remembered also serves training
                 mask = shifted_window_mask(H, W, self.window_size, shift_size).to(like)
             if not torch.compiler.is_compiling():

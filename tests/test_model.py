@@ -602,6 +602,16 @@ def test_compiled_model():
             assert relative_error(compiled(x), model(x)) < 1e-5
 
 
+def test_compiled_block_takes_the_mask_as_it_is(monkeypatch):
+    """Once there is a mask, compiled code does not make it at every call."""
+    block = SwinTransformerBlock(8, 2, 4, 2).eval()
+    x = torch.randn(1, 8, 8, 8)
+    expected = block(x)
+    monkeypatch.setattr("swinlib.model.shifted_window_mask", None)
+    compiled = torch.compile(block, backend="aot_eager", fullgraph=True, dynamic=False)
+    assert relative_error(compiled(x), expected) < 1e-6
+
+
 def test_exported_model_takes_other_batches():
     model = make_model().eval()
     x = images(2, 3, 40, 28)

@@ -83,8 +83,8 @@ MUTANTS = [
     ),
     (
         Block.attn_mask,
-        "or key != wanted",
-        "or True",
+        "if key != wanted",
+        "if True",
         mask_test("test_mask_is_the_same_object_while_nothing_changes"),
     ),
     (
