@@ -46,7 +46,7 @@ check: $(STAMP) ## Check the form of the stored notebooks without running them
 
 # timm serves the comparison alone, so it is installed only here.
 bench: $(STAMP) ## Time swinlib beside torchvision and timm, and draw the table (ARGS="--help")
-	$(PY) -m pip install $(QUIET) --disable-pip-version-check --constraint requirements.txt -e '.[bench]'
+	$(PY) -m pip install $(QUIET) --disable-pip-version-check -e '.[bench]'
 	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.

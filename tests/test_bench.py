@@ -59,7 +59,9 @@ def test_memory_is_the_most_at_one_moment():
 
 
 def test_a_quick_run_leaves_a_table_and_a_picture(tmp_path, capsys):
-    results = bench.main(["--quick", "--rounds", "3", "--device", "cpu", "--out", str(tmp_path)])
+    results = bench.main(
+        ["--quick", "--rounds", "3", "--device", "cpu", "--plain-malloc", "--out", str(tmp_path)]
+    )
     assert json.loads((tmp_path / "bench_cpu.json").read_text()) == results
     assert (tmp_path / "bench_cpu.png").stat().st_size > 5000
     printed = capsys.readouterr().out
@@ -78,3 +80,13 @@ def test_fewer_rounds_than_quartiles_are_refused(capsys):
 
 def test_timm_s_fast_path_is_asked_for():
     assert "timm" not in sys.modules or bench.os.environ["TIMM_FUSED_ATTN"] == "2"
+
+
+@pytest.mark.parametrize("path", sorted(bench.RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_the_readme_shows_what_was_measured(path):
+    results = json.loads(path.read_text(encoding="utf-8"))
+    readme = (bench.RESULTS.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert bench.markdown(results) in readme
+    assert f"data/bench/{path.stem}.png" in readme and path.with_suffix(".png").exists()
+    versions = ("torch", "torchvision", "timm")
+    assert all(f"{v} {results['where'][v].split('+')[0]}" in readme for v in versions)
