@@ -9,7 +9,7 @@ from swinlib.lab.exercises.checking import Case, Exercise, Mistake
 
 
 def offset_of(number, window_size):
-    """(dy, dx), query minus key, of row `number` of the bias table."""
+    """(dy, dx), query minus key, of entry `number` of the bias table."""
     Mh, Mw = window_size
     row, column = divmod(number, 2 * Mw - 1)  # as many numbers as a row of the table has places
     return row - (Mh - 1), column - (Mw - 1)
@@ -66,23 +66,23 @@ def _offset_wraps(number, window_size):
     return sign * (away // (2 * Mw - 1)), sign * (away % (2 * Mw - 1))
 
 
-def _rows():
+def _entries():
     return [
         Case("the smallest window", (5, (2, 2))),
-        Case("the first row of the table", (0, (3, 3))),
+        Case("the first entry of the table", (0, (3, 3))),
         Case("the middle of the table", (84, (7, 7))),
         Case("a key that is up on the right", (96, (7, 7))),
         Case("the lesson's 2 x 5 window", (20, (2, 5))),
         Case("a window that is higher than wide", (11, (5, 2))),
         Case("a window of a single row", (2, (1, 4))),
-        Case("the last row of a large table", (528, (12, 12))),
+        Case("the last entry of a large table", (528, (12, 12))),
     ]
 
 
 OFFSET = Exercise(
     solution=offset_of,
-    cases=_rows,
-    checked_on="8 rows: first, middle and last ones, of square, wide, high and single-row windows",
+    cases=_entries,
+    checked_on="8 entries: first, middle and last, of square, wide, high and single-row windows",
     hints=(
         "Undo the lesson's formula from its end: last came the sum of row times factor and column. "
         "Which operation takes that apart?",
