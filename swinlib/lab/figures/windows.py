@@ -234,6 +234,38 @@ def timed_cost(
     plt.show()
 
 
+def recorded_growth(rows: list[dict]) -> None:
+    """Time and memory of one attention on whole pictures, from the rows of `make bench`.
+
+    Args:
+        rows: for each picture its `size` in pixels and, for `windows` and `global`, `milliseconds`,
+            the `bytes` held at the worst moment, and `bytes_of_weights`, what keeping the attention
+            weights would take.
+    """
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(9.0, 3.3), layout="constrained")
+    sizes = [row["size"] for row in rows]
+    for kind, look in (("global", GLOBAL), ("windows", WINDOWS)):
+        time.plot(sizes, [row[kind]["milliseconds"] for row in rows], **look)
+        memory.plot(sizes, [row[kind]["bytes"] / 2**20 for row in rows], **look)
+        kept = [(row[kind]["bytes"] + row[kind]["bytes_of_weights"]) / 2**20 for row in rows]
+        memory.plot(sizes, kept, color=look["color"], marker=look["marker"], ls=":", mfc="white",
+                    label="the same, weights kept")  # fmt: skip
+    for row in rows:
+        text = f"{row['global_over_windows']:.0f} : 1"
+        spot = (row["size"], row["global"]["milliseconds"])
+        time.annotate(text, spot, (-6, 2), textcoords="offset points", ha="right", fontsize=9)
+    for ax, ylabel, title in (
+        (time, "milliseconds", "time"),
+        (memory, "MiB", "memory beyond the map itself"),
+    ):
+        _log_sides(ax, sizes, ylabel, title)
+        ax.set_xlabel("side of the picture, in pixels")
+        ax.legend(fontsize=8, loc="upper left")
+    time.set_xlim(sizes[0] / 1.35)
+    memory.set_ylim(top=30 * memory.get_ylim()[1])
+    plt.show()
+
+
 def _log_sides(ax: Axes, sides: list[int], ylabel: str, title: str) -> None:
     """Logarithmic axes whose ticks below are the sides themselves."""
     ax.set(xscale="log", yscale="log", xlabel="side of the map, in tokens", ylabel=ylabel)
