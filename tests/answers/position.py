@@ -406,7 +406,7 @@ WRONG = {
         (offset_as_float, "gives (0.666667, 1), wanted (0, 1)"),
         (
             offset_absolute,
-            "right in the case before, but with the first row of the table: gives (2, 2)",
+            "right in the case before, but with the first entry of the table: gives (2, 2)",
         ),
         (offset_of_seven, "gives (-6, -1), wanted (0, 1)"),
         (offset_list_of_all, "wanted 2 values"),
