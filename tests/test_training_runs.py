@@ -1,6 +1,7 @@
 """Finished runs, read back: what the console leaves is enough to use the model again."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from swinlib.training import confusion_matrix, load_dataset, load_model, normali
 from swinlib.training.__main__ import main
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
+README = (RUNS / "README.md").read_text(encoding="utf-8")
 TINY = ["train_limit=200", "val_size=50", "test_limit=60", "epochs=2", "stem=convolutions"]
 
 
@@ -102,3 +104,19 @@ def test_shipped_weights_fit_their_run(name):
     assert json.loads((RUNS / name / "config.json").read_text())["dataset"] == loaded.dataset
     assert (RUNS / name / "model.safetensors").stat().st_size < 16_000_000
     assert loaded.model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_the_readme_says_what_the_logs_say():
+    rows = re.findall(r"^\| `(\S+)` \|.* \| ([\d.]+) % \|", README, flags=re.M)
+    runs = re.findall(r"^\| `(\S+)` \| .* \| ([\d.]+) % \| ([\d,]+) \| ([\d,]+) \|$", README, re.M)
+    assert len(runs) >= 5 and len(rows) == len(runs) + 6  # six variants of the ablation
+    for folder, accuracy, seconds, rate in runs:
+        run = read_run(RUNS / folder)
+        rates = sorted(entry["pictures_per_second"] for entry in run.history)
+        assert f"{100 * run.test_accuracy:.2f}" == accuracy
+        assert f"{run.seconds:,.0f}" == seconds and f"{rates[len(rates) // 2]:,.0f}" == rate
+    for folder, mean in rows[-6:]:
+        each = [read_run(path).test_accuracy for path in RUNS.glob(f"{folder}_seed*")]
+        assert len(each) == 2 and f"{100 * sum(each) / 2:.2f}" == mean
+    recorded = {str(path.parent.relative_to(RUNS)) for path in RUNS.rglob("log.jsonl")}
+    assert {folder for folder, *_ in runs} == {f for f in recorded if "ablation" not in f}
