@@ -75,23 +75,25 @@ def curves(runs: dict[str, list[dict]]) -> None:
     plt.show()
 
 
-def accuracy_by_epoch(groups: dict[str, list[list[dict]]]) -> None:
+def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
     """Validation accuracy after every epoch: a colour and a mark for each group of runs.
 
     Args:
+        measure: what lies on the horizontal axis, "epoch" or "seconds" (drawn as minutes).
         groups: title to the histories of its runs, as `train` returns them.
     """
     figure, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
     looks = ((CALM, "o-"), (ACCENT, "s--"), (INK, "^:"))
     for (title, histories), (colour, look) in zip(groups.items(), looks, strict=False):
         for number, history in enumerate(histories):
-            epochs = [entry["epoch"] for entry in history]
+            unit = 60 if measure == "seconds" else 1
+            where = [entry[measure] / unit for entry in history]
             accuracies = [entry["val_accuracy"] for entry in history]
             label = title if number == 0 else None
-            ax.plot(
-                epochs, accuracies, look, color=colour, markersize=4, linewidth=1.5, label=label
-            )
-    ax.set(xlabel="epoch", ylabel="validation accuracy")
+            ax.plot(where, accuracies, look, color=colour, markersize=4, linewidth=1.5, label=label)
+    name = "minutes, measuring included" if measure == "seconds" else "epoch"
+    ax.set(xlabel=name, ylabel="validation accuracy")
+    ax.set_xlim(0 if measure == "seconds" else None)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     ax.legend(fontsize=9, loc="lower right")
@@ -115,7 +117,8 @@ def ablation(results: dict[str, list[float]], whole: str) -> None:
         off = 100 * (means[name] - means[whole])
         text = f"{100 * means[name]:.1f}" + ("" if name == whole else f"  ({off:+.1f})")
         ax.annotate(text, (100 * max(values), row), (8, 0), textcoords="offset points",
-                    va="center", fontsize=9)  # fmt: skip
+                    va="center", fontsize=9,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
     ax.set_yticks(range(len(results)), results)
     ax.invert_yaxis()
     ax.margins(x=0.18, y=0.1)
@@ -171,30 +174,34 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     plt.show()
 
 
-def attention_maps(image: Tensor, query: tuple[int, int], maps: dict[str, Tensor]) -> None:
-    """A picture, and where one of its places looks in each block.
+def attention_maps(rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]]) -> None:
+    """Pictures, and where one place of each looks in every block.
 
     Args:
-        image: (3, H, W) uint8.
-        query: (row, column) of the place, in pixels; marked in every panel.
-        maps: title to (h, w), the attention weights of that place, mean over heads.
+        rows: for each picture the (3, H, W) of uint8; the (row, column) of the place, in pixels,
+            marked in every panel; and title to (h, w), the attention weights of that place, mean
+            over heads.
     """
-    H, W = image.shape[-2:]
-    figure, axes = panels(len(maps) + 1, width=min(1.9, 9.5 / (len(maps) + 1)))
-    picture = image.cpu().float() / 255
-    show_image(axes[0], picture)
-    axes[0].set_title("the picture", fontsize=8.5)
-    for ax, (title, weights) in zip(axes[1:], maps.items(), strict=True):
-        show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
-        ax.imshow(
-            weights / weights.max().clamp(min=1e-9),
-            cmap="viridis",
-            extent=(-0.5, W - 0.5, H - 0.5, -0.5),
-            alpha=0.75,
-            vmin=0,
-            vmax=1,
-        )
-        ax.set_title(title, fontsize=8.5)
-    for ax in axes:
-        ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
+    columns = 1 + len(rows[0][2])
+    side = min(1.9, 9.5 / columns)
+    figure, axes = panels(columns, len(rows), width=side, height=side + 0.4 / len(rows))
+    for number, (image, query, maps) in enumerate(rows):
+        H, W = image.shape[-2:]
+        own = axes[number * columns : (number + 1) * columns]
+        picture = image.cpu().float() / 255
+        show_image(own[0], picture)
+        titles = ["the picture", *maps] if number == 0 else [""] * columns
+        for ax, weights in zip(own[1:], maps.values(), strict=True):
+            show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
+            ax.imshow(
+                weights / weights.max().clamp(min=1e-9),
+                cmap="viridis",
+                extent=(-0.5, W - 0.5, H - 0.5, -0.5),
+                alpha=0.75,
+                vmin=0,
+                vmax=1,
+            )
+        for ax, title in zip(own, titles, strict=True):
+            ax.set_title(title, fontsize=8.5)
+            ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
     plt.show()
