@@ -198,7 +198,7 @@ def smoke() -> TrainConfig:
 
 
 def laptop() -> TrainConfig:
-    """Ten to twenty minutes on two CPU cores.
+    """About ten minutes on two CPU cores.
 
     Patches of 4 beat patches of 2 in short trials, since twice as many pictures pass in the same
     time, and first weights three times the official spread gained four points there (one seed).
