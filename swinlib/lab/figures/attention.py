@@ -49,6 +49,9 @@ def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out:
         if title == "queries":
             ax.set_yticks(torch.arange(N) + 0.5, [f"token {i}" for i in range(N)], fontsize=8.5)
             ax.tick_params(length=0)
+        if title in ("scores", "weights"):  # who looks, and who is looked at
+            ax.set_xticks(torch.arange(N) + 0.5, range(N), fontsize=8)
+            ax.tick_params(length=0, pad=2)
         left += columns * cell
         middle = (bottom + N * cell / 2) / height
         figure.text(
