@@ -338,7 +338,7 @@ def peak_bytes(run: Callable, device: str) -> int:
 # --- what comes out -----------------------------------------------------------------------------
 
 
-def where(args) -> dict:
+def where(args, kept: bool) -> dict:
     """The machine and the versions, as far as they matter."""
     about = {"torch": torch.__version__, "torchvision": torchvision.__version__}
     about["timm"] = timm.__version__ if timm else None
@@ -346,7 +346,7 @@ def where(args) -> dict:
     about["processor"] = f"{platform.machine()}, {torch.get_num_threads()} threads"
     if args.device == "cuda":
         about["processor"] = torch.cuda.get_device_name()
-    about["malloc"] = "plain" if args.plain_malloc or not keep_memory() else "keeps its memory"
+    about["malloc"] = "keeps its memory" if kept else "plain"
     about["rounds"] = args.rounds
     return about
 
@@ -429,7 +429,8 @@ def main(arguments: list[str] | None = None) -> dict:
         parser.error(f"--rounds {args.rounds}: at least 3 are needed for quartiles")
     gpu = args.device == "cuda"
 
-    results = {"where": where(args), "rows": []}
+    kept = not args.plain_malloc and keep_memory()
+    results = {"where": where(args, kept), "rows": []}
     print(", ".join(f"{name} {value}" for name, value in results["where"].items()))
     print(f"Times as fast as {BASE}: median of the rounds [quartiles] = multiple of the floor.")
     tasks = [] if args.quick else [swin_t(args.batch or (128 if gpu else 8))]

@@ -25,8 +25,9 @@ def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size: i
     for piece in pieces:
         if piece not in TAKE_AWAY:
             raise ValueError(f"pieces={pieces!r}, wanted some of {', '.join(TAKE_AWAY)}")
-    for piece in sorted(pieces, key=list(TAKE_AWAY).index):
-        TAKE_AWAY[piece](model, map_size)
+    for piece, take in TAKE_AWAY.items():
+        if piece in pieces:
+            take(model, map_size)
 
 
 def _without_shift(model, map_size):
