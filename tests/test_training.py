@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,7 +129,6 @@ def test_presets_are_valid_and_build(name):
         ("average_decay", 1.0),
         ("randaugment_ops", -1),
         ("randaugment_magnitude", 31),
-        ("randaugment_group", 0),
         ("erasing_probability", 1.1),
         ("mix_probability", -0.1),
         ("mixup_alpha", -1),
@@ -181,7 +181,12 @@ def test_choices(monkeypatch):
     assert choose_preset().name == "laptop"
     assert choose_device().type in ("cpu", "mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_preset().name == "gpu" and choose_device().type == "cuda"
+    assert choose_device().type == "cuda"
+    cards = {(9, 132): "gpu_quick", (8, 82): "gpu_quick", (8, 58): "laptop", (7, 40): "laptop"}
+    for (major, count), wanted in cards.items():  # H100, RTX 3090, L4, T4
+        card = SimpleNamespace(major=major, multi_processor_count=count)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, card=card: card)
+        assert choose_preset().name == wanted
     monkeypatch.setenv("SWINLIB_PRESET", "smoke")
     assert choose_preset().name == "smoke"
     monkeypatch.setenv("SWINLIB_PRESET", "huge")

@@ -4,7 +4,13 @@ import pytest
 import torch
 from training_runs import TINY, tiny_data
 
-from swinlib.training.augment import mix, rand_augment, random_erasing
+from swinlib.training.augment import (
+    OPERATIONS,
+    apply_operations,
+    mix,
+    rand_augment,
+    random_erasing,
+)
 from swinlib.training.batches import augmented
 from swinlib.training.data import draw_shapes
 
@@ -20,25 +26,48 @@ def pictures(count=64):
 # ------------------------------------------------------------------------------- RandAugment
 
 
-def test_rand_augment_is_torchvisions_group_by_group():
+@pytest.mark.parametrize("size", [(32, 32), (24, 40), (2, 2)])
+@pytest.mark.parametrize("magnitude", [0, 9, 30])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_every_operation_is_torchvisions(size, magnitude, sign):
+    """To rounding: a grey level in a few pixels."""
     from torchvision.transforms import v2
 
-    images, _ = pictures()
-    out = rand_augment(images, 2, 9, seeded(), group=16, fill=(1, 2, 3))
-    torch.manual_seed(torch.randint(2**31, (1,), generator=seeded()).item())
-    transform = v2.RandAugment(2, 9, fill=[1, 2, 3])
-    expected = torch.cat([transform(images[i : i + 16]) for i in range(0, 64, 16)])
-    assert torch.equal(out, expected) and out.dtype == torch.uint8
-    assert not torch.equal(out, images)
+    images = v2.functional.resize(pictures(8)[0], size)
+    theirs = v2.RandAugment(1, magnitude, fill=[1, 2, 3])
+    assert tuple(theirs._AUGMENTATION_SPACE) == OPERATIONS
+    for place, (name, (levels, signed)) in enumerate(theirs._AUGMENTATION_SPACE.items()):
+        level = levels(31, *size)
+        level = 0.0 if level is None else float(level[magnitude]) * (sign if signed else 1)
+        wanted = theirs._apply_image_or_video_transform(
+            images, name, level, v2.InterpolationMode.NEAREST, theirs._fill
+        )
+        which, signs = torch.full((8,), place), torch.full((8,), sign)
+        got = apply_operations(images, which, signs, magnitude, (1, 2, 3))
+        off = (got.int() - wanted.int()).abs()
+        assert off.max() <= 1 and (off > 0).float().mean() < 0.1, name
+        assert got.dtype == torch.uint8
 
 
-def test_rand_augment_groups_differ():
-    """The same picture everywhere: what comes out differs between groups and not inside one."""
-    images = pictures(1)[0].repeat(40, 1, 1, 1)
-    out = rand_augment(images, 2, 15, seeded(), group=10)
-    groups = out.split(10)
-    assert all((group == group[0]).all() for group in groups)
-    assert len({group[0].numpy().tobytes() for group in groups}) > 2
+def test_every_picture_draws_its_own_operations():
+    images = pictures(1)[0].repeat(200, 1, 1, 1)
+    out = rand_augment(images, 1, 15, seeded())
+    kinds = {picture.numpy().tobytes() for picture in out}
+    # Thirteen that change something, nine of them in two directions, but for a few that look alike.
+    assert 18 <= len(kinds) <= 23
+    again = rand_augment(images, 1, 15, seeded())
+    assert torch.equal(out, again) and not torch.equal(out, rand_augment(images, 1, 15, seeded(2)))
+
+
+def test_operations_of_a_batch_do_not_touch_one_another():
+    images, _ = pictures(28)
+    which, sign = torch.arange(14).repeat(2), torch.tensor([-1, 1]).repeat_interleave(14)
+    together = apply_operations(images, which, sign, 20)
+    alone = [
+        apply_operations(images[i : i + 1], which[i : i + 1], sign[i : i + 1], 20)
+        for i in range(28)
+    ]
+    assert torch.equal(together, torch.cat(alone))
 
 
 def test_rand_augment_off_and_wrong_type():

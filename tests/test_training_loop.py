@@ -14,7 +14,7 @@ from training_runs import TINY, run, tiny_data
 
 from swinlib.training import loop as loop_module
 from swinlib.training.averaging import start_average, update_average
-from swinlib.training.batches import _beside_the_steps
+from swinlib.training.batches import _prefetch
 from swinlib.training.config import preset
 from swinlib.training.loop import evaluate, train
 
@@ -118,7 +118,7 @@ def test_progress_bar(monkeypatch, tmp_path):
 # --------------------------------------------------------------------------- batches on a GPU
 
 
-def test_batches_are_prepared_beside_the_steps(monkeypatch):
+def test_batches_are_prepared_prefetch(monkeypatch):
     """The order of events on a GPU's two streams, with stand-ins for both."""
     events = []
 
@@ -146,7 +146,7 @@ def test_batches_are_prepared_beside_the_steps(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("beside"))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("steps"))
     monkeypatch.setattr(torch.cuda, "stream", stream)
-    assert len(list(_beside_the_steps(source(), torch.device("cuda")))) == 1
+    assert len(list(_prefetch(source(), torch.device("cuda")))) == 1
     assert events == [
         "beside waits for steps", "on beside", "prepared", "back", "steps waits for beside",
         "kept for steps", "on beside", "back",

@@ -20,7 +20,6 @@ TINY = TrainConfig(
     drop_path_rate=0.1,
     val_size=20,
     randaugment_ops=1,
-    randaugment_group=8,
     erasing_probability=0.5,
     mixup_alpha=0.8,
     cutmix_alpha=1.0,

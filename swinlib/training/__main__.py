@@ -11,6 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from swinlib.training.arithmetic import not_available
 from swinlib.training.checkpoint import CheckpointError, write_whole
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import DatasetError, load_dataset
@@ -87,6 +88,8 @@ def _train(config, args, out, device, ranks):
         if data.announcement:
             print(data.announcement)
         print(f"{config.name} on {device}; {data}")
+        if missing := not_available(config, device):
+            print(missing)
         if not checkpoints.exists():  # else it belongs to the run that was begun
             _write_about(config, data, out)
     result = train(

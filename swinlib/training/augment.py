@@ -2,46 +2,162 @@
 
 No picture is touched one by one: a crop, for instance, is a table of row and column numbers per
 picture and one indexing operation for the batch. All randomness comes from a ``torch.Generator``
-that the caller passes, so a run can be repeated exactly. The generator may live on the CPU while
-the pictures are on a GPU: only a few numbers per picture travel.
+that the caller passes, so a run can be repeated exactly. The generator lives on the CPU, so that a
+GPU sees the same pictures: only a few numbers per picture travel there.
 
-RandAugment, mixup and cutmix are torchvision's; the rest is here because torchvision draws only
-once for a whole batch.
+Mixup and cutmix are torchvision's; the rest is here because torchvision draws only once for a whole
+batch.
 """
 
 import math
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
+
+# torchvision's operations, in its order. A picture gets one of them at random, each time anew.
+OPERATIONS = (
+    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color",
+    "Contrast", "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
+)  # fmt: skip
 
 
-def rand_augment(images, operations, magnitude, generator, group=64, fill=(128, 128, 128)):
+def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128)):
     """RandAugment: a few operations such as a shear, more contrast or fewer grey levels.
 
-    torchvision draws its operations once per call, so the batch is cut into groups, each with its
-    own draw. Small groups are more varied and take longer. Pictures come shuffled: which of them
-    share a draw changes from epoch to epoch.
+    Every picture draws its own operations. torchvision draws once per call, so a batch would need a
+    call per picture: here a batch is one resampling, one table look-up and one blend.
 
     images: (B, 3, H, W) uint8.
     operations: how many, one after the other; 0 returns the pictures as they are.
     magnitude: strength, 0 to 30.
-    generator: torch.Generator that draws one whole number.
-    group: pictures per draw, at least 1.
+    generator: torch.Generator that draws 2 B whole numbers per operation.
     fill: one number from 0 to 255 per channel, for places that come in from outside a picture.
 
     Returns (B, 3, H, W) uint8, same device. Raises ValueError for pictures that are not uint8.
 
-    Source: Cubuk et al. 2020, "RandAugment"; torchvision's ``v2.RandAugment``.
+    Source: Cubuk et al. 2020, "RandAugment"; torchvision's ``v2.RandAugment``, to rounding.
     """
     if images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}, wanted torch.uint8 from 0 to 255")
-    if operations == 0:
-        return images
-    from torchvision.transforms import v2  # here: `import swinlib.training` stays light
+    for _ in range(operations):
+        draws = _draw_integers(0, 2 * len(OPERATIONS), (len(images),), generator, images.device)
+        images = apply_operations(images, draws // 2, 2 * (draws % 2) - 1, magnitude, fill)
+    return images
 
-    transform = v2.RandAugment(operations, magnitude, fill=list(fill))
-    with _drawing_from(generator):
-        return torch.cat([transform(some) for some in images.split(group)])
+
+def apply_operations(images, which, sign, magnitude, fill=(128, 128, 128)):
+    """One of OPERATIONS on every picture of a batch.
+
+    images: (B, 3, H, W) uint8. which: (B,) int64, places in OPERATIONS.
+    sign: (B,) of -1 and 1: the direction of a move, less or more of a colour.
+    magnitude, fill: as in `rand_augment`.
+
+    Returns (B, 3, H, W) uint8. Whatever an operation is, it is one of three things: pixels that
+    move, a new value for each old one, or a mixture with another picture.
+    """
+
+    def of(number):  # a number per picture, ready for (B, C, H, W)
+        return number.view(-1, 1, 1, 1)
+
+    is_ = {name: of(which == place) for place, name in enumerate(OPERATIONS)}
+    moves = (which >= OPERATIONS.index("ShearX")) & (which <= OPERATIONS.index("Rotate"))
+    blends = is_["Color"] | is_["Sharpness"]
+    factor = 1 + of(sign) * 0.9 * magnitude / 30
+
+    moved = torch.where(of(moves), _move(images, which, sign * magnitude / 30, fill), images)
+    looked_up = _look_up(moved, is_, factor, magnitude / 30)
+    pixels = looked_up.float()
+    other = torch.where(is_["Color"], _grey(pixels), _blurred(pixels))
+    blended = (pixels + (1 - factor) * (other - pixels)).clamp(0, 255).to(torch.uint8)
+    return torch.where(blends, blended, looked_up)
+
+
+def _move(images, which, level, fill):
+    """Shear, shift or turn each picture; level: (B,), from -1 to 1. Places outside get `fill`."""
+    B, C, H, W = images.shape
+
+    def only(name, value):  # 0 where the operation is another one
+        return torch.where(which == OPERATIONS.index(name), value, 0.0)
+
+    shear_x, shear_y = only("ShearX", 0.3 * level), only("ShearY", 0.3 * level)
+    x = only("TranslateX", (150 / 331 * W * level).trunc())  # whole pixels
+    y = only("TranslateY", (150 / 331 * H * level).trunc())
+    turn = only("Rotate", math.radians(30) * level)
+    # For each place of the new picture, measured from its middle, the place in the old one.
+    # Shears leave the upper left corner where it is.
+    cos, sin = turn.cos(), turn.sin()
+    rows = [cos, shear_x - sin, shear_x * H / 2 - x, sin + shear_y, cos, shear_y * W / 2 - y]
+    theta = torch.stack(rows, dim=1).view(B, 2, 3)
+    ys = torch.arange(H, device=images.device) - (H - 1) / 2
+    xs = torch.arange(W, device=images.device) - (W - 1) / 2
+    places = torch.stack(
+        [xs.expand(H, W), ys[:, None].expand(H, W), torch.ones(H, W, device=images.device)], dim=-1
+    )
+    halves = _constants((W / 2, H / 2), images.device)
+    grid = torch.einsum("hwk,bck->bhwc", places, theta) / halves
+    pixels = torch.cat([images.float(), images.new_ones(B, 1, H, W).float()], dim=1)
+    pixels = F.grid_sample(pixels, grid, mode="nearest", align_corners=False)
+    fill = _constants(fill, images.device).view(1, C, 1, 1)
+    return torch.where(pixels[:, C:] < 0.5, fill, pixels[:, :C]).to(torch.uint8)
+
+
+def _look_up(images, is_, factor, level):
+    """The operations that give each value a new one, as a table of 256 for every channel."""
+    B, C, H, W = images.shape
+    flat = images.flatten(2).long()  # (B, C, H*W)
+    old = torch.arange(256.0, device=images.device)  # against (B, C, 1): tables of (B, C, 256)
+    is_ = {name: chosen[..., 0] for name, chosen in is_.items()}
+    factor = factor[..., 0]
+
+    mean = _grey(images.float()).mean(dim=(1, 2, 3)).view(B, 1, 1)
+    bits = 8 - round(4 * level)
+    lowest, highest = flat.amin(2, keepdim=True).float(), flat.amax(2, keepdim=True).float()
+    spread = (highest - lowest) * (1 / 255)  # as torchvision rounds
+    tables = {
+        "Brightness": old * factor,
+        "Contrast": old * factor + mean * (1 - factor),
+        "Posterize": old // 2 ** (8 - bits) * 2 ** (8 - bits),
+        "Solarize": torch.where(old >= 255 * (1 - level), 255 - old, old),
+        "AutoContrast": torch.where(spread > 0, (old - lowest) / spread.clamp(min=1e-9), old),
+        "Equalize": _equalized(flat, old),
+    }
+    table = old.expand(B, C, 256)
+    for name, values in tables.items():
+        table = torch.where(is_[name], values, table)
+    table = table.clamp(0, 255).to(torch.uint8)
+    return table.gather(2, flat).view(B, C, H, W)
+
+
+def _equalized(flat, old):
+    """Tables after which all values are about equally frequent; Pillow's way of rounding."""
+    B, C, pixels = flat.shape
+    counts = torch.zeros(B, C, 256, dtype=torch.int64, device=flat.device)
+    counts.scatter_add_(2, flat, torch.ones_like(flat))
+    up_to = counts.cumsum(2)
+    of_highest = counts.gather(2, up_to.argmax(2, keepdim=True))
+    step = (pixels - of_highest) // 255
+    below = F.pad(up_to, (1, -1))  # 0 for the value 0
+    return torch.where(step > 0, (below + step // 2) // step.clamp(min=1), old)
+
+
+def _grey(pixels):
+    """(B, 3, H, W) float to (B, 1, H, W), whole numbers, weighted as television does."""
+    r, g, b = pixels.split(1, dim=1)
+    return (0.2989 * r + 0.587 * g + 0.114 * b).floor()
+
+
+def _blurred(pixels):
+    """A 3x3 mean in which the middle counts five times; pixels on the edge stay as they are."""
+    C = pixels.shape[1]
+    if min(pixels.shape[2:]) < 3:
+        return pixels
+    kernel = torch.ones(C, 1, 3, 3, device=pixels.device) / 13
+    kernel[:, :, 1, 1] *= 5
+    inner = F.conv2d(pixels, kernel, groups=C).round()
+    blurred = pixels.clone()
+    blurred[:, :, 1:-1, 1:-1] = inner
+    return blurred
 
 
 def random_crop(images, padding, generator, fill="reflect"):
@@ -63,9 +179,7 @@ def random_crop(images, padding, generator, fill="reflect"):
         raise ValueError(f"padding={padding}, wanted 0 to {min(H, W) - 1} for {H}x{W} pictures")
     if padding == 0:
         return images
-    moves = torch.randint(
-        -padding, padding + 1, (2, B, 1), generator=generator, device=generator.device
-    ).to(images.device)
+    moves = _draw_integers(-padding, padding + 1, (2, B, 1), generator, images.device)
     rows = torch.arange(H, device=images.device) + moves[0]  # (B, H), from -padding to H-1+padding
     columns = torch.arange(W, device=images.device) + moves[1]  # (B, W)
     inside = (_inside(rows, H)[:, :, None] & _inside(columns, W)[:, None, :])[:, None]
@@ -79,8 +193,8 @@ def random_flip(images, probability, generator):
     images: (B, C, H, W). generator: torch.Generator that draws B numbers.
     Returns (B, C, H, W), same dtype and device.
     """
-    draws = torch.rand(len(images), 1, generator=generator, device=generator.device)
-    flipped = (draws < probability).to(images.device)[:, :, None, None]  # (B, 1, 1, 1)
+    draws = torch.rand(len(images), 1, 1, 1, generator=generator)
+    flipped = _send(draws < probability, images.device)
     return torch.where(flipped, images.flip(-1), images)
 
 
@@ -90,8 +204,8 @@ def normalise(images, mean, std):
     images: (B, C, H, W) uint8. mean, std: C numbers each, for pictures that go from 0 to 1.
     Returns (B, C, H, W) float32.
     """
-    mean = torch.tensor(mean, device=images.device).view(-1, 1, 1)
-    std = torch.tensor(std, device=images.device).view(-1, 1, 1)
+    mean = _constants(mean, images.device).view(-1, 1, 1)
+    std = _constants(std, images.device).view(-1, 1, 1)
     return (images.float() / 255 - mean) / std
 
 
@@ -112,7 +226,7 @@ def random_erasing(images, probability, generator):
     if probability == 0:
         return images
     B, _, H, W = images.shape
-    draws = torch.rand(5, B, 1, generator=generator, device=generator.device).to(images.device)
+    draws = _send(torch.rand(5, B, 1, generator=generator), images.device)
     area = H * W * (0.02 + (0.33 - 0.02) * draws[0])  # pixels
     shape = torch.exp(math.log(3.3) * (2 * draws[1] - 1))  # height over width, 1/3.3 to 3.3
     height = (area * shape).sqrt().round().clamp(1, H)
@@ -151,7 +265,7 @@ def mix(images, labels, num_classes, generator, *, mixup=0.0, cutmix=0.0, probab
 
     choices = [v2.MixUp(alpha=mixup, num_classes=num_classes)] if mixup else []
     choices += [v2.CutMix(alpha=cutmix, num_classes=num_classes)] if cutmix else []
-    if torch.rand(1, generator=generator, device=generator.device).item() >= probability:
+    if torch.rand(1, generator=generator).item() >= probability:
         return images, torch.nn.functional.one_hot(labels, num_classes).float()
     with _drawing_from(generator):
         return v2.RandomChoice(choices)(images, labels)
@@ -161,10 +275,25 @@ def mix(images, labels, num_classes, generator, *, mixup=0.0, cutmix=0.0, probab
 def _drawing_from(generator):
     """Lets torchvision's transforms, which know only PyTorch's global random numbers, draw from a
     seed that the generator gives; the global ones are put back as if nothing had happened."""
-    seed = torch.randint(2**31, (1,), generator=generator, device=generator.device).item()
+    seed = torch.randint(2**31, (1,), generator=generator).item()
     with torch.random.fork_rng(devices=[]):  # the CPU's: torchvision draws its numbers there
         torch.default_generator.manual_seed(seed)
         yield
+
+
+def _draw_integers(low, high, shape, generator, device):
+    return _send(torch.randint(low, high, shape, generator=generator), device)
+
+
+def _constants(numbers, device):
+    return _send(torch.tensor(numbers, dtype=torch.float32), device)
+
+
+def _send(tensor, device):
+    """To the device. From pinned memory the processor need not wait until a GPU has taken it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _inside(index, size):

@@ -40,7 +40,7 @@ def training_batches(order, epoch, config, data, device, generator, ranks):
     """
     in_memory = isinstance(data.train_images, torch.Tensor)
     source = _batches_from_memory if in_memory else _batches_from_files
-    return _beside_the_steps(source(order, epoch, config, data, device, generator, ranks), device)
+    return _prefetch(source(order, epoch, config, data, device, generator, ranks), device)
 
 
 def _batches_from_memory(order, epoch, config, data, device, generator, ranks):
@@ -61,24 +61,24 @@ def _batches_from_files(order, epoch, config, data, device, generator, ranks):
         yield augmented(x, y, config, data, own)
 
 
-def _beside_the_steps(batches, device):
-    """On a GPU, prepares each batch on a stream of its own.
+def _prefetch(batches, device):
+    """On a GPU, prepares each batch on a stream of its own, beside the step under way.
 
-    Numbers that travel to a GPU make the processor wait for all that is queued on their stream. On
-    the model's stream that would be the whole step under way; on this one it is next to nothing.
+    Some of torchvision's numbers make the processor wait for all that is queued on their stream. On
+    the model's stream that would be the whole step; on this one it is next to nothing.
     """
     if device.type != "cuda":
         yield from batches
         return
-    steps, beside = torch.cuda.current_stream(device), torch.cuda.Stream(device)
-    beside.wait_stream(steps)
+    steps, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    side.wait_stream(steps)
     batches = iter(batches)
     while True:
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(side):
             batch = next(batches, None)
         if batch is None:
             return
-        steps.wait_stream(beside)
+        steps.wait_stream(side)
         for tensor in batch:
             tensor.record_stream(steps)  # else its memory might be used again too soon
         yield batch
@@ -90,10 +90,7 @@ def augmented(images, labels, config, data, generator):
     images: (B, C, H, W) uint8. labels: (B,) int64. Returns x and y as `training_batches`.
     """
     grey = [round(255 * mean) for mean in data.mean]
-    x = rand_augment(
-        images, config.randaugment_ops, config.randaugment_magnitude, generator,
-        config.randaugment_group, grey,
-    )  # fmt: skip
+    x = rand_augment(images, config.randaugment_ops, config.randaugment_magnitude, generator, grey)
     x = random_crop(x, config.crop_padding, generator, config.crop_fill)
     x = random_flip(x, config.flip_probability, generator)
     x = normalise(x, data.mean, data.std)

@@ -13,6 +13,8 @@ import torch
 
 from swinlib.training.variants import TAKE_AWAY
 
+RETIRED = {"randaugment_group"}  # fields of older versions, which recorded runs still name
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -46,7 +48,6 @@ class TrainConfig:
     # Augmentation, in the order in which it happens: see augment.py.
     randaugment_ops: int = 0  # operations of RandAugment on each picture; 0 is off
     randaugment_magnitude: int = 9  # their strength, 0 to 30
-    randaugment_group: int = 64  # pictures that share one draw of operations
     crop_padding: int = 4  # pixels added on each side before a random crop; 0 is off
     crop_fill: str = "reflect"  # what the added pixels show: "reflect" or "zero"
     flip_probability: float = 0.5  # chance that a picture is mirrored left to right
@@ -84,8 +85,8 @@ class TrainConfig:
         same = len(self.depths) == len(self.num_heads)
         _require(same, "num_heads", self.num_heads, f"as many entries as depths={self.depths}")
         for field in (
-            "patch_size", "embed_dim", "window_size", "val_size", "randaugment_group",
-            "batch_size", "average_every", "epochs",
+            "patch_size", "embed_dim", "window_size", "val_size", "batch_size", "average_every",
+            "epochs",
         ):  # fmt: skip
             value = getattr(self, field)
             _require(_is_int(value, 1), field, value, "a whole number of at least 1")
@@ -148,8 +149,13 @@ class TrainConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict:
-        """The fields as plain values, ready for JSON; ``TrainConfig(**d)`` reads them back."""
+        """The fields as plain values, ready for JSON; `from_dict` reads them back."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> "TrainConfig":
+        """The opposite of `to_dict`; also reads what older versions wrote."""
+        return cls(**{name: value for name, value in fields.items() if name not in RETIRED})
 
 
 def _require(ok, field, value, wanted):
@@ -256,7 +262,6 @@ def gpu() -> TrainConfig:
         val_size=2000,
         randaugment_ops=2,
         randaugment_magnitude=9,
-        randaugment_group=64,
         crop_padding=4,
         flip_probability=0.5,
         erasing_probability=0.25,
@@ -318,7 +323,6 @@ def imagenet() -> TrainConfig:
         stream=True,
         randaugment_ops=2,
         randaugment_magnitude=9,
-        randaugment_group=16,
         crop_padding=0,  # streamed pictures are random parts already
         flip_probability=0.5,
         erasing_probability=0.25,
@@ -354,9 +358,18 @@ def preset(name: str) -> TrainConfig:
 
 def choose_preset() -> TrainConfig:
     """The preset for this machine: the one named in the environment variable SWINLIB_PRESET if it
-    is set, else "gpu" where PyTorch finds a CUDA device, else "laptop"."""
+    is set, else "gpu_quick" on a CUDA card that does it in minutes, else "laptop"."""
     name = os.environ.get("SWINLIB_PRESET")
-    return preset(name or ("gpu" if torch.cuda.is_available() else "laptop"))
+    return preset(name or ("gpu_quick" if _has_large_gpu() else "laptop"))
+
+
+def _has_large_gpu():
+    """A card with bfloat16 (compute capability 8.0) and the size of an RTX 3090 (82
+    multiprocessors), an A100 (108) or more; not, for example, a T4 (7.5, 40)."""
+    if not torch.cuda.is_available():
+        return False
+    card = torch.cuda.get_device_properties(0)
+    return card.major >= 8 and card.multi_processor_count >= 80
 
 
 def choose_device() -> torch.device:

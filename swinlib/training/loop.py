@@ -9,7 +9,6 @@ then half a cosine; no weight decay on norms, biases and bias tables.
 """
 
 import copy
-import importlib.util
 import json
 import math
 import time
@@ -24,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from swinlib.model import SwinTransformer
+from swinlib.training.arithmetic import autocast, can_compile, explain_out_of_memory
 from swinlib.training.augment import normalise
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import on_device, training_batches
@@ -184,7 +184,7 @@ def evaluate(
     model.eval()
     losses, probabilities = [], []
     for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        with _autocast(device, precision):
+        with autocast(device, precision):
             logits = model(normalise(x.to(device), mean, std)).float()
         loss = F.cross_entropy(
             logits, y.to(device), label_smoothing=label_smoothing, reduction="none"
@@ -263,7 +263,8 @@ def train(
     Sets PyTorch's global seed: one seed and one machine give the same numbers again on the CPU.
     Joined with others (see distributed.py) this process takes its share of every batch.
     Raises FloatingPointError when the loss is not a finite number, naming the step; CheckpointError
-    when the checkpoints cannot be used; ValueError when processes cannot share a batch equally.
+    when the checkpoints cannot be used; BatchTooLarge when a step does not fit into the device's
+    memory, naming a batch size that does; ValueError when processes cannot share a batch equally.
     """
     device = torch.device(device) if device is not None else choose_device()
     ranks = find_ranks()
@@ -276,7 +277,7 @@ def train(
     keeper.restore(run, resume)
     data = on_device(data, device)
     forward = ranks.wrap(run.model)
-    compiled = config.compile and _can_compile(device)
+    compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
         # The blocks' masks, made at a first forward pass, are constants for the compiler.
         _evaluate(run.model, data.val_images[:1], data.val_labels[:1], data, config)
@@ -297,7 +298,15 @@ def train(
         for record in run.history if on_epoch else ():
             on_epoch(record)
         while run.epoch <= config.epochs:
-            _train_epoch(run, forward, config, data, device, ranks, report)
+            try:
+                _train_epoch(run, forward, config, data, device, ranks, report)
+            except torch.OutOfMemoryError:
+                too_large = True  # explained outside: here the traceback still holds the tensors
+            else:
+                too_large = False
+            if too_large:
+                run.optimizer.zero_grad()
+                raise explain_out_of_memory(run.model, data.train_images.shape[1:], config, device)
             val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
             run.seconds = time.perf_counter() - start
             record = _record(run, val)
@@ -351,7 +360,7 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
         for group in run.optimizer.param_groups:
             group["lr"] = rate
 
-        with _autocast(device, config.precision):
+        with autocast(device, config.precision):
             logits = forward(x)
         loss = F.cross_entropy(logits.float(), y, label_smoothing=config.label_smoothing)
         run.optimizer.zero_grad()
@@ -443,17 +452,6 @@ def _evaluate(model, images, labels, data, config):
         label_smoothing=config.label_smoothing,
         precision=config.precision,
     )
-
-
-def _autocast(device, precision):
-    on = precision == "bfloat16" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=on)
-
-
-def _can_compile(device):
-    """On a GPU torch.compile needs Triton, which not every platform has; on the CPU a C++ compiler,
-    which whoever sets ``compile`` for a CPU is trusted to have."""
-    return device.type == "cpu" or importlib.util.find_spec("triton") is not None
 
 
 def _require_equal_shares(config, data, ranks):

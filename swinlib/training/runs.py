@@ -44,7 +44,7 @@ def read_run(folder) -> RecordedRun:
     if kinds[-1] != "test":
         raise ValueError(f"{path} ends in an entry {kinds[-1]!r}: the run is not finished")
     return RecordedRun(
-        config=TrainConfig(**about["config"]),
+        config=TrainConfig.from_dict(about["config"]),
         dataset=about["dataset"],
         device=about["device"],
         history=[e for e, kind in zip(entries, kinds, strict=True) if kind == "epoch"],
@@ -75,7 +75,7 @@ def load_model(folder) -> TrainedModel:
     """
     folder = Path(folder)
     about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = TrainConfig(**about["config"])
+    config = TrainConfig.from_dict(about["config"])
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
         model = build_model(config, len(about["class_names"]))
     model.load_state_dict(load_file(folder / "model.safetensors"))
