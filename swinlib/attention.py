@@ -1,5 +1,6 @@
 """Lesson 02: attention, and self-attention with several heads over all tokens at once."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -108,8 +109,24 @@ class MultiHeadSelfAttention(nn.Module):
         if return_weights:
             out, weights = attention(q, k, v, bias, self.scale, dropout_p)
         else:
-            out = F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=self.scale)
+            out = _fused(q, k, v, bias, dropout_p, self.scale)
 
         out = out.transpose(1, 2).reshape(B, N, C)  # the heads side by side again
         out = self.proj_drop(self.proj(out))
         return (out, weights) if return_weights else out
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, dropout_p: float, scale: float):
+    """`scaled_dot_product_attention`, in parts where a batch is larger than CUDA's kernels with a
+    bias can take: 65,535 (pytorch/pytorch#142228)."""
+    if not q.is_cuda or len(q) <= 65_535:
+        return F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
+    parts = [part.split(32_768) for part in (q, k, v)]
+    if bias is None or len(bias) == 1:
+        biases = [bias] * len(parts[0])
+    else:
+        biases = bias.split(32_768)
+    return torch.cat([
+        F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
+        for q, k, v, bias in zip(*parts, biases, strict=True)
+    ])  # fmt: skip

@@ -17,12 +17,12 @@ from training_runs import TINY, tiny_data
 
 from swinlib import SwinTransformer
 from swinlib.training import build_model, preset, read_run, train
-from swinlib.training.arithmetic import BatchTooLarge, autocast
+from swinlib.training.arithmetic import autocast
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import _batches_from_memory, on_device, training_batches
 from swinlib.training.config import PRESETS
 from swinlib.training.distributed import Ranks
-from swinlib.training.loop import start_run
+from swinlib.training.loop import BatchTooLarge, start_run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -183,7 +183,7 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path):
 import torch
 from training_runs import TINY, tiny_data
 from swinlib.training import train
-from swinlib.training.arithmetic import BatchTooLarge
+from swinlib.training.loop import BatchTooLarge
 from dataclasses import replace
 torch.cuda.set_per_process_memory_fraction({1.5 * 2**30 / torch.cuda.mem_get_info()[1]})
 data = tiny_data()

@@ -43,7 +43,7 @@ def test_every_operation_is_torchvisions(size, magnitude, sign):
             images, name, level, v2.InterpolationMode.NEAREST, theirs._fill
         )
         which, signs = torch.full((8,), place), torch.full((8,), sign)
-        got = apply_operations(images, which, signs, magnitude, (1, 2, 3))
+        got = apply_operations(images, which, signs, magnitude, torch.tensor([1, 2, 3]).byte())
         off = (got.int() - wanted.int()).abs()
         assert off.max() <= 1 and (off > 0).float().mean() < 0.1, name
         assert got.dtype == torch.uint8
@@ -62,12 +62,21 @@ def test_every_picture_draws_its_own_operations():
 def test_operations_of_a_batch_do_not_touch_one_another():
     images, _ = pictures(28)
     which, sign = torch.arange(14).repeat(2), torch.tensor([-1, 1]).repeat_interleave(14)
-    together = apply_operations(images, which, sign, 20)
+    grey = torch.full((3,), 128, dtype=torch.uint8)
+    together = apply_operations(images, which, sign, 20, grey)
     alone = [
-        apply_operations(images[i : i + 1], which[i : i + 1], sign[i : i + 1], 20)
+        apply_operations(images[i : i + 1], which[i : i + 1], sign[i : i + 1], 20, grey)
         for i in range(28)
     ]
     assert torch.equal(together, torch.cat(alone))
+
+
+def test_operations_compile_to_one_graph():
+    images, grey = pictures(28)[0], torch.full((3,), 128, dtype=torch.uint8)
+    which, sign = torch.arange(28) % 14, torch.ones(28, dtype=torch.int64)
+    compiled = torch.compile(apply_operations, fullgraph=True, backend="aot_eager")
+    wanted = apply_operations(images, which, sign, 9, grey)
+    assert torch.equal(compiled(images, which, sign, 9, grey), wanted)
 
 
 def test_rand_augment_off_and_wrong_type():

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from training_runs import TINY, run, tiny_data
 
+from swinlib import SwinTransformer
+from swinlib.training import batches as batches_module
 from swinlib.training import loop as loop_module
 from swinlib.training.averaging import start_average, update_average
-from swinlib.training.batches import _prefetch
 from swinlib.training.config import preset
 from swinlib.training.loop import evaluate, train
 
@@ -143,14 +144,35 @@ def test_batches_are_prepared_prefetch(monkeypatch):
         events.append("prepared")
         yield (Batch(),)
 
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("beside"))
+    monkeypatch.setattr(batches_module, "_side_stream", lambda device: Stream("beside"))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("steps"))
     monkeypatch.setattr(torch.cuda, "stream", stream)
-    assert len(list(_prefetch(source(), torch.device("cuda")))) == 1
+    assert len(list(batches_module._prefetch(source(), torch.device("cuda")))) == 1
     assert events == [
         "beside waits for steps", "on beside", "prepared", "back", "steps waits for beside",
         "kept for steps", "on beside", "back",
     ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------- too large for memory
+
+
+FITS = "4 fits: --set batch_size=4 learning_rate=0.0013"
+
+
+@pytest.mark.parametrize("largest, wanted", [(4, FITS), (0, "nor does a single picture")])
+def test_a_batch_too_large_for_memory_is_answered_with_one_that_fits(monkeypatch, largest, wanted):
+    forward = SwinTransformer.forward
+
+    def with_little_memory(self, images):
+        if len(images) > largest and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, images)
+
+    monkeypatch.setattr(SwinTransformer, "forward", with_little_memory)
+    with pytest.raises(loop_module.BatchTooLarge, match="batch_size=16 does not fit") as error:
+        run(TINY)
+    assert wanted in str(error.value)
 
 
 # ------------------------------------------------------------------------------ compiled steps

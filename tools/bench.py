@@ -434,9 +434,7 @@ def main(arguments: list[str] | None = None) -> dict:
     print(", ".join(f"{name} {value}" for name, value in results["where"].items()))
     print(f"Times as fast as {BASE}: median of the rounds [quartiles] = multiple of the floor.")
     tasks = [] if args.quick else [swin_t(args.batch or (128 if gpu else 8))]
-    tasks += [cifar("smoke" if args.quick else "laptop", 512 if gpu else 64)]
-    if gpu:
-        tasks.append(cifar("gpu", 512))
+    tasks += [cifar("smoke" if args.quick else "gpu" if gpu else "laptop", 512 if gpu else 64)]
     for task in tasks:
         for training in (False, True):
             for compiled in (False,) if args.no_compile or args.quick else (False, True):

@@ -1,6 +1,7 @@
 """From an order of pictures to the batches that the model sees."""
 
 import dataclasses
+from functools import cache
 
 import torch
 
@@ -70,7 +71,7 @@ def _prefetch(batches, device):
     if device.type != "cuda":
         yield from batches
         return
-    steps, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    steps, side = torch.cuda.current_stream(device), _side_stream(device)
     side.wait_stream(steps)
     batches = iter(batches)
     while True:
@@ -82,6 +83,12 @@ def _prefetch(batches, device):
         for tensor in batch:
             tensor.record_stream(steps)  # else its memory might be used again too soon
         yield batch
+
+
+@cache
+def _side_stream(device):
+    """One for all epochs: libraries keep workspaces for every stream that they have seen."""
+    return torch.cuda.Stream(device)
 
 
 def augmented(images, labels, config, data, generator):

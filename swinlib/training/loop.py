@@ -9,6 +9,7 @@ then half a cosine; no weight decay on norms, biases and bias tables.
 """
 
 import copy
+import dataclasses
 import json
 import math
 import time
@@ -23,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from swinlib.model import SwinTransformer
-from swinlib.training.arithmetic import autocast, can_compile, explain_out_of_memory
+from swinlib.training.arithmetic import autocast, can_compile
 from swinlib.training.augment import normalise
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import on_device, training_batches
@@ -31,6 +32,11 @@ from swinlib.training.checkpoint import Checkpoints, write_whole
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.distributed import find_ranks
 from swinlib.training.variants import ConvolutionalStem, take_away
+
+
+class BatchTooLarge(ValueError):
+    """A step does not fit into the device's memory; the message names a batch size that does."""
+
 
 REPORT_EVERY = {"cpu": 1, "cuda": 10, "mps": 10}  # steps; looking at a GPU's numbers stalls it
 
@@ -298,15 +304,8 @@ def train(
         for record in run.history if on_epoch else ():
             on_epoch(record)
         while run.epoch <= config.epochs:
-            try:
-                _train_epoch(run, forward, config, data, device, ranks, report)
-            except torch.OutOfMemoryError:
-                too_large = True  # explained outside: here the traceback still holds the tensors
-            else:
-                too_large = False
-            if too_large:
-                run.optimizer.zero_grad()
-                raise explain_out_of_memory(run.model, data.train_images.shape[1:], config, device)
+            if not _fits(lambda: _train_epoch(run, forward, config, data, device, ranks, report)):
+                raise _too_large(config, data, device, ranks)
             val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
             run.seconds = time.perf_counter() - start
             record = _record(run, val)
@@ -389,6 +388,42 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
                 **_so_far(run),
             }
         )
+
+
+def _fits(work) -> bool:
+    """Whether the device's memory was enough. The error is not handed on: its traceback would keep
+    the tensors that did not fit."""
+    try:
+        work()
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def _too_large(config, data, device, ranks) -> BatchTooLarge:
+    """The error for a batch that does not fit, with one of half the size, a quarter, ... that does:
+    two steps of a new run are taken with it."""
+    says, size = f"batch_size={config.batch_size} does not fit into memory", config.batch_size
+    if ranks.count > 1:  # the others would have to take part
+        return BatchTooLarge(f"{says}, wanted a smaller one")
+    while size > 1:
+        size //= 2
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        trial, some = config.replace(batch_size=size), slice(2 * size)
+        few = dataclasses.replace(
+            data, train_images=data.train_images[some], train_labels=data.train_labels[some]
+        )
+
+        def two_steps(trial=trial, few=few):
+            new = start_run(trial, few, device)
+            _train_epoch(new, new.model, trial, few, device, ranks, lambda state: None)
+
+        if _fits(two_steps):
+            rate = config.learning_rate * size / config.batch_size
+            return BatchTooLarge(f"{says}; {size} fits: --set batch_size={size} "
+                                 f"learning_rate={rate:.2g}")  # fmt: skip
+    return BatchTooLarge(f"{says}, nor does a single picture: use a smaller model")
 
 
 def _add_losses(run, unread, step, rate):
