@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import zipfile
 from math import isqrt
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,15 @@ from swinlib.position import relative_position_index
 # pair that fits counts, what follows a name stays, and so does a name without a pair. {i} is the
 # stage and {j} the block; {next} = i + 1, {odd} = 2i + 1 and {even} = 2i + 2.
 BLOCK = "layers.{i}.blocks.{j}"
+HF_BLOCK = "swin.encoder.layers.{i}.blocks.{j}"
+HF_OUTSIDE = (
+    ("patch_embed.proj", "swin.embeddings.patch_embeddings.projection"),
+    ("patch_embed.norm", "swin.embeddings.norm"),
+    ("absolute_pos_embed", "swin.embeddings.position_embeddings"),
+    ("layers.{i}.downsample", "swin.encoder.layers.{i}.downsample"),
+    ("norm", "swin.layernorm"),
+    ("head", "classifier"),
+)
 LAYOUTS = {
     "official": (),
     "timm": (  # since 0.9: the merging begins a stage where it ended one
@@ -32,19 +40,25 @@ LAYOUTS = {
         (BLOCK, "features.{odd}.{j}"),
         ("layers.{i}.downsample", "features.{even}"),
     ),
-    "hf": (  # Hugging Face transformers: queries, keys and values in three layers
-        ("patch_embed.proj", "swin.embeddings.patch_embeddings.projection"),
-        ("patch_embed.norm", "swin.embeddings.norm"),
-        ("absolute_pos_embed", "swin.embeddings.position_embeddings"),
-        (f"{BLOCK}.norm1", "swin.encoder.layers.{i}.blocks.{j}.layernorm_before"),
-        (f"{BLOCK}.attn.proj", "swin.encoder.layers.{i}.blocks.{j}.attention.output.dense"),
-        (f"{BLOCK}.attn", "swin.encoder.layers.{i}.blocks.{j}.attention.self"),
-        (f"{BLOCK}.norm2", "swin.encoder.layers.{i}.blocks.{j}.layernorm_after"),
-        (f"{BLOCK}.mlp.fc1", "swin.encoder.layers.{i}.blocks.{j}.intermediate.dense"),
-        (f"{BLOCK}.mlp.fc2", "swin.encoder.layers.{i}.blocks.{j}.output.dense"),
-        ("layers.{i}.downsample", "swin.encoder.layers.{i}.downsample"),
-        ("norm", "swin.layernorm"),
-        ("head", "classifier"),
+    "hf": (  # Hugging Face transformers, in files: queries, keys and values in three layers
+        *HF_OUTSIDE,
+        (f"{BLOCK}.norm1", f"{HF_BLOCK}.layernorm_before"),
+        (f"{BLOCK}.attn.proj", f"{HF_BLOCK}.attention.output.dense"),
+        (f"{BLOCK}.attn", f"{HF_BLOCK}.attention.self"),
+        (f"{BLOCK}.norm2", f"{HF_BLOCK}.layernorm_after"),
+        (f"{BLOCK}.mlp.fc1", f"{HF_BLOCK}.intermediate.dense"),
+        (f"{BLOCK}.mlp.fc2", f"{HF_BLOCK}.output.dense"),
+    ),
+    "hf5": (  # the same, as a model of transformers 5 has it in memory
+        *HF_OUTSIDE,
+        (f"{BLOCK}.norm1", f"{HF_BLOCK}.layernorm_before"),
+        (f"{BLOCK}.attn.query", f"{HF_BLOCK}.attention.q_proj"),
+        (f"{BLOCK}.attn.key", f"{HF_BLOCK}.attention.k_proj"),
+        (f"{BLOCK}.attn.value", f"{HF_BLOCK}.attention.v_proj"),
+        (f"{BLOCK}.attn.proj", f"{HF_BLOCK}.attention.o_proj"),
+        (f"{BLOCK}.attn", f"{HF_BLOCK}.attention.relative_position_bias"),
+        (f"{BLOCK}.norm2", f"{HF_BLOCK}.layernorm_after"),
+        (f"{BLOCK}.mlp", f"{HF_BLOCK}.mlp"),
     ),
     "mm": (  # mmpretrain and mmdetection: merging with the neighbours in another order
         ("patch_embed.proj", "patch_embed.projection"),
@@ -158,9 +172,9 @@ def export_state_dict(model: SwinTransformer, layout: str) -> dict[str, Tensor]:
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     state = _unwrap(model).state_dict()
-    if layout == "hf":
+    if layout in ("hf", "hf5"):
         state = _split_qkv(state)
-    if layout == "timm":  # computes the index, as it does the mask
+    if layout in ("timm", "hf5"):  # compute the index, as they do the mask
         state = {key: value for key, value in state.items() if not key.endswith(INDEX)}
     if layout == "torchvision":
         state = {k: v.flatten() if k.endswith(INDEX) else v for k, v in state.items()}
@@ -168,8 +182,7 @@ def export_state_dict(model: SwinTransformer, layout: str) -> dict[str, Tensor]:
         state = {k: _to_unfold(v) if ".downsample." in k else v for k, v in state.items()}
         last = max(int(key.split(".")[1]) for key in state if key.startswith("layers."))
         state = {re.sub(r"^norm\.", f"norm{last}.", key): v for key, v in state.items()}
-    pairs = LAYOUTS[layout]
-    return {_rename(key, [(ours, theirs) for ours, theirs in pairs]): v for key, v in state.items()}
+    return {_rename(key, LAYOUTS[layout]): value for key, value in state.items()}
 
 
 def resize_bias_table(
@@ -280,25 +293,15 @@ def _read_file(path: Path):
             reason = "it is Git LFS's pointer to the weights: git lfs pull brings them"
         elif start.lstrip().startswith(b"<"):
             reason = "it is a web page: what was downloaded is not the file"
-        elif "weights only" in str(error).lower() and _is_whole(path, start):
+        elif found := re.search(r"GLOBAL (\S+)|Unsupported class (\S+)", str(error)):
             raise pickle.UnpicklingError(
                 f"{path} holds, beside its weights, objects that could run code: "
-                f"{_first_line(error)}. If you trust it, take the weights out of it once: "
+                f"{found[1] or found[2]}. If you trust it, take the weights out of it once: "
                 f'torch.save(torch.load("{path}", weights_only=False)["model"], "weights.pth")'
             ) from error
         else:
             reason = "it is damaged or cut short, or something else than a checkpoint"
         raise ValueError(f"{path} cannot be read: {reason}") from error
-
-
-def _is_whole(path, start) -> bool:
-    return not start.startswith(b"PK") or zipfile.is_zipfile(path)
-
-
-def _first_line(error) -> str:
-    """What of PyTorch's long message says which object it was."""
-    found = re.search(r"(?:GLOBAL|Unsupported (?:global|class|operand)):?\s+(\S+)", str(error))
-    return found[1] if found else str(error).splitlines()[0][:200]
 
 
 def _in_official_names(state) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -313,10 +316,11 @@ def _in_official_names(state) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return state, {}
     prefix = first[: -len(next(e for e in FIRST_WEIGHTS if first.endswith(e)))]
     keys = {key for key in state if key.startswith(prefix)}
-    if layout == "hf":
-        prefix, keep = prefix.removesuffix("swin."), "" if prefix.endswith("swin.") else "swin."
-    else:
-        keep = ""
+    bare = ""
+    if layout == "hf":  # `SwinModel` alone has no "swin." in front
+        bare = "" if prefix.endswith("swin.") else "swin."
+        prefix = prefix.removesuffix("swin.")
+        layout = "hf5" if any(".attention.q_proj." in key for key in state) else "hf"
     if layout == "official" and _merges_at_the_beginning(state, prefix):
         layout = "timm"
 
@@ -324,7 +328,7 @@ def _in_official_names(state) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     pairs = [(theirs, ours) for ours, theirs in LAYOUTS[layout]]
     for key, value in state.items():
         if key in keys:
-            backbone[_rename(keep + key.removeprefix(prefix), pairs)] = value
+            backbone[_rename(bare + key.removeprefix(prefix), pairs)] = value
         elif re.fullmatch(r"(head\.fc|head|classifier)\.(weight|bias)", key):
             backbone[re.sub(r"^(head\.fc|classifier)", "head", key)] = value
         else:
@@ -338,7 +342,7 @@ def _in_official_names(state) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if match := re.fullmatch(r"norm(\d+)\.(weight|bias)", key):
             last = stages and int(match[1]) == max(stages)
             (backbone if last else rest)[f"norm.{match[2]}" if last else key] = backbone.pop(key)
-    if layout == "hf":
+    if layout in ("hf", "hf5"):
         backbone = _join_qkv(backbone)
     if layout == "mm":
         backbone = {k: _from_unfold(v) if ".downsample." in k else v for k, v in backbone.items()}
@@ -396,12 +400,13 @@ def _split_qkv(state) -> dict[str, Tensor]:
 
 
 def _join_qkv(state) -> dict[str, Tensor]:
-    """The inverse of `_split_qkv`; where a part is missing, the others stay as they are."""
+    """The inverse of `_split_qkv`; where the three do not fit together, they stay as they are."""
     out = dict(state)
     for key in state:
         if ".attn.query." in key:
             names = [key.replace(".query.", f".{name}.") for name in ("query", "key", "value")]
-            if all(name in out for name in names):
+            shapes = {out[name].shape if name in out else None for name in names}
+            if len(shapes) == 1 and out[key].ndim:
                 out[key.replace(".query.", ".qkv.")] = torch.cat([out.pop(n) for n in names])
     return out
 
@@ -412,13 +417,13 @@ def _to_unfold(x: Tensor) -> Tensor:
     Which has channel by channel, and in each the neighbours row by row. Source: the official
     weights' converter of mmdetection.
     """
-    if x.shape[-1] % 4:
-        return x
-    return x.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :].mT.flatten(-2) if x.shape[-1] else x
+    return x.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :].mT.flatten(-2)
 
 
 def _from_unfold(x: Tensor) -> Tensor:
-    """The inverse of `_to_unfold`; the layer behind the norm has the channels last as well."""
+    """The inverse of `_to_unfold`; what has not four neighbours' channels stays as it is."""
+    if x.ndim == 0 or x.shape[-1] % 4:
+        return x
     if x.shape[-1] % 4:
         return x
     return x.unflatten(-1, (-1, 4)).mT[..., [0, 2, 1, 3], :].flatten(-2)
@@ -516,7 +521,8 @@ def _depths(state) -> tuple[int, ...]:
 
 def _likely_reason(own, state, missing, unexpected, misshapen) -> str:
     def there_and_here(key):
-        return (state[key], own[key]) if key in misshapen else None
+        alike = key in misshapen and state[key].ndim == own[key].ndim
+        return (state[key], own[key]) if alike else None
 
     first = "layers.0.blocks.0"
     if any("logit_scale" in key or "cpb_mlp" in key for key in unexpected):
@@ -547,21 +553,22 @@ def _likely_reason(own, state, missing, unexpected, misshapen) -> str:
             "only the checkpoint has a head (the model has num_classes=0); new_head=True drops it"
         )
     tables = [key for key in misshapen if key.endswith(TABLE)]
-    if tables and own[tables[0]].shape[1:] != state[tables[0]].shape[1:]:
-        return "another num_heads"
-    if tables:
+    if tables and own[tables[0]].shape[1:] == state[tables[0]].shape[1:]:
         rows = len(state[tables[0]])
         window = (isqrt(rows) + 1) // 2
         there = (
             f"window_size is {window}" if (2 * window - 1) ** 2 == rows else "another window_size"
         )
         return f"{there} there; resize=True resamples the bias tables, at some cost in accuracy"
+    if tables:
+        return "another num_heads"
     if "absolute_pos_embed" in misshapen:
         return (
             "the position embedding (ape) is that of another img_size; resize=True resamples it, "
             "at some cost in accuracy"
         )
-    if pair := there_and_here(f"{first}.mlp.fc1.weight"):
+    pair = there_and_here(f"{first}.mlp.fc1.weight")
+    if pair and pair[0].shape[1] == pair[1].shape[1]:
         ratios = [x.shape[0] / x.shape[1] for x in pair]
         return f"mlp_ratio is {ratios[0]:g} there, {ratios[1]:g} here"
     options = {"ape": "absolute_pos_embed", "patch_norm": "patch_embed.norm.weight"}
@@ -570,4 +577,4 @@ def _likely_reason(own, state, missing, unexpected, misshapen) -> str:
         if key in missing or key in unexpected:
             there, here = (False, True) if key in missing else (True, False)
             return f"{option} is {there} there, {here} here"
-    return "single keys are missing, or too many"
+    return "single weights are missing, too many or of another shape"

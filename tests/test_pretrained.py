@@ -424,6 +424,17 @@ def test_all_or_nothing(kind, key):
     assert key in message and word in message
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3, 5, 7, 1)])
+def test_every_misshapen_weight_is_named(layout, shape):
+    state, model = export_state_dict(make_model(seed=1), layout), make_model()
+    names = ("relative_position_index", "layers.1.", "blocks.1.", "stages.1", "features.3.")
+    for key in [key for key in state if not any(name in key for name in names)]:
+        for options in ({}, {"resize": True}):
+            with pytest.raises(ValueError, match="Likely reason|must be .* got shape"):
+                load_pretrained(model, state | {key: torch.zeros(shape)}, **options)
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -625,21 +636,29 @@ def test_timms_model(options):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_hugging_faces_model(options):
+def test_hugging_faces_model(options, tmp_path):
     transformers = pytest.importorskip("transformers")
+    safetensors = pytest.importorskip("safetensors.torch")
     options = SMALL | options
     size = 4 * options["window_size"] * 2 ** len(options["depths"])
     names = {"num_classes": "num_labels"}
     config = {names.get(k, k): list(v) if isinstance(v, tuple) else v for k, v in options.items()}
     config = transformers.SwinConfig(image_size=size, **config)
     theirs = randomise(transformers.SwinForImageClassification(config)).eval()
-    ours = load_pretrained(make_model(seed=1, **options), theirs.state_dict())
+    theirs.save_pretrained(tmp_path / "theirs")
     x = torch.randn(2, 3, size, size)
     with torch.no_grad():
-        assert relative_error(ours(x), theirs(x).logits) < 1e-5
+        for source in (theirs.state_dict(), tmp_path / "theirs"):
+            ours = load_pretrained(make_model(seed=1, **options), source)
+            assert relative_error(ours(x), theirs(x).logits) < 1e-5
         other = make_model(seed=2, **options)
-        theirs.load_state_dict(export_state_dict(other, "hf"), strict=True)
+        names = "hf5" if transformers.__version__ >= "5" else "hf"
+        theirs.load_state_dict(export_state_dict(other, names), strict=True)
         assert relative_error(theirs(x).logits, other(x)) < 1e-5
+        state = {k: v.contiguous() for k, v in export_state_dict(other, "hf").items()}
+        safetensors.save_file(state, tmp_path / "theirs/model.safetensors", {"format": "pt"})
+        theirs = transformers.SwinForImageClassification.from_pretrained(tmp_path / "theirs")
+        assert relative_error(theirs.eval()(x).logits, other(x)) < 1e-5
     bare = transformers.SwinModel(config, add_pooling_layer=False)
     load_pretrained(ours, bare.state_dict(), new_head=True)
 
