@@ -75,9 +75,7 @@ class AttentionRecord:
 
 
 @contextmanager
-def record_attention(
-    model: nn.Module, *, detach: bool = True
-) -> Iterator[dict[str, AttentionRecord]]:
+def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
     """Record the attention weights of every block while the context lasts.
 
     Inside, the blocks take the explicit path, which computes the weights; the output stays the
@@ -90,10 +88,9 @@ def record_attention(
 
     Args:
         model: a `SwinTransformer`, or anything that holds `SwinTransformerBlock`.
-        detach: False keeps the weights in the graph, for methods that need their gradient.
 
     Yields:
-        A dict from block names to `AttentionRecord`, filled by the forward pass.
+        A dict from block names to `AttentionRecord`, filled by the forward pass, weights detached.
 
     Raises:
         TypeError: `model` is no module.
@@ -139,8 +136,7 @@ def record_attention(
             record = records[name]
             (pH, pW), (mh, mw) = record.padded_size, record.window_size
             num_windows = (pH // mh) * (pW // mw)
-            weights = weights.detach() if detach else weights
-            record.weights = weights.unflatten(0, (-1, num_windows))
+            record.weights = weights.detach().unflatten(0, (-1, num_windows))
             return out
 
         handles += [
