@@ -1,6 +1,18 @@
-"""Argument checks for all lessons: each error names the argument, its value and what is wanted."""
+"""Argument checks for all lessons: each error names the argument, what is wanted and what came.
 
-from torch import Tensor
+A value of the wrong type is a TypeError, one of the right type that cannot serve is a ValueError.
+True is no number here, though Python has it as 1.
+"""
+
+from collections.abc import Callable
+from math import isfinite
+from numbers import Integral, Real
+
+from torch import SymInt, Tensor
+
+
+def _is_int(value) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def to_pair(name: str, value, minimum: int = 1) -> tuple[int, int]:
@@ -10,22 +22,91 @@ def to_pair(name: str, value, minimum: int = 1) -> tuple[int, int]:
         TypeError: `value` is neither an int nor a pair of ints.
         ValueError: a number is below `minimum`, or there are not two of them.
     """
-    numbers = (value, value) if isinstance(value, int) else value
-    if not isinstance(numbers, (tuple, list)) or not all(isinstance(n, int) for n in numbers):
+    numbers = (value, value) if _is_int(value) else value
+    if not isinstance(numbers, (tuple, list)) or not all(_is_int(n) for n in numbers):
         raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
     if len(numbers) != 2:
         raise ValueError(f"{name} must be one number or two (height, width), got {value!r}")
     if min(numbers) < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
-    return tuple(numbers)
+    return (int(numbers[0]), int(numbers[1]))
+
+
+def check_int(name: str, value, minimum: int = 1) -> None:
+    """Refuse what is not an int from `minimum` up."""
+    if not _is_int(value):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+
+
+def check_ints(name: str, values, minimum: int = 1) -> None:
+    """Refuse what is not a tuple or list of ints from `minimum` up."""
+    if not isinstance(values, (tuple, list)) or not all(_is_int(n) for n in values):
+        raise TypeError(f"{name} must be a tuple of ints, got {values!r}")
+    if any(n < minimum for n in values):
+        raise ValueError(f"{name} must be at least {minimum} each, got {values!r}")
+
+
+def check_size(name: str, value) -> None:
+    """Refuse what is not a number of tokens or pixels; tracers have symbols for these.
+
+    How large it must be is left to what it has to fit.
+    """
+    if not (_is_int(value) or isinstance(value, (SymInt, Tensor))):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+
+
+def check_number(name: str, value, minimum: float = 0.0) -> None:
+    """Refuse what is not a finite number from `minimum` up."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not isfinite(value) or value < minimum:
+        raise ValueError(f"{name} must be finite and at least {minimum:g}, got {value!r}")
+
+
+def check_rate(name: str, rate) -> None:
+    """Refuse what is not a probability of dropping something, from 0 up and below 1."""
+    if not isinstance(rate, Real) or isinstance(rate, bool):
+        raise TypeError(f"{name} must be a number, got {rate!r}")
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {rate!r}")
+
+
+def check_flags(**flags) -> None:
+    """Refuse what is neither True nor False: "False", read from a file, would be taken for true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def check_layers(**makers) -> None:
+    """Refuse what cannot be called to make a layer."""
+    for name, value in makers.items():
+        if not isinstance(value, Callable):
+            raise TypeError(f"{name} must be a class or function that makes a layer, got {value!r}")
+
+
+def check_heads(dim: int, num_heads: int) -> None:
+    """Refuse a width that the heads cannot share equally."""
+    for name, value in (("dim", dim), ("num_heads", num_heads)):
+        if not _is_int(value):
+            raise TypeError(f"{name} must be an int, got {value!r}")
+    if num_heads < 1 or dim < 1 or dim % num_heads:
+        raise ValueError(
+            f"dim must be a positive multiple of num_heads, got dim={dim}, num_heads={num_heads}"
+        )
+
+
+def check_tensor(name: str, value) -> None:
+    """Refuse what is not a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
 
 
 def check_feature_map(x: Tensor, dim: int | None = None, name: str = "x") -> None:
-    """Refuse what is not a feature map ``(B, H, W, C)``, or has not `dim` channels.
-
-    Raises:
-        ValueError: wrong number of dimensions, an empty one, or a wrong channel count.
-    """
+    """Refuse what is not a feature map ``(B, H, W, C)``, or has not `dim` channels."""
+    check_tensor(name, x)
     shape = tuple(x.shape)
     if len(shape) != 4:
         raise ValueError(f"{name} must have four dimensions (B, H, W, C), got shape {shape}")
@@ -35,25 +116,3 @@ def check_feature_map(x: Tensor, dim: int | None = None, name: str = "x") -> Non
         raise ValueError(
             f"{name} must have {dim} channels in its last dimension, got shape {shape}"
         )
-
-
-def check_heads(dim: int, num_heads: int) -> None:
-    """Refuse a width that the heads cannot share equally.
-
-    Raises:
-        ValueError: `num_heads` is not positive or does not divide `dim`.
-    """
-    if num_heads < 1 or dim < 1 or dim % num_heads:
-        raise ValueError(
-            f"dim must be a positive multiple of num_heads, got dim={dim}, num_heads={num_heads}"
-        )
-
-
-def check_rate(name: str, rate: float) -> None:
-    """Refuse what is not a probability of dropping something.
-
-    Raises:
-        ValueError: `rate` is outside [0, 1).
-    """
-    if not 0.0 <= rate < 1.0:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {rate!r}")

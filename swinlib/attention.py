@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinlib._checks import check_heads, check_rate
+from swinlib._checks import check_flags, check_heads, check_number, check_rate, check_tensor
 
 
 def attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    *,
     bias: Tensor | None = None,
     scale: float | None = None,
     dropout_p: float = 0.0,
@@ -33,10 +34,14 @@ def attention(
         dropout).
 
     Raises:
-        ValueError: the shapes of q, k and v do not fit together.
+        TypeError: q, k or v is no tensor.
+        ValueError: the shapes of q, k and v do not fit together, or dropout_p is not in [0, 1).
 
     Source: Vaswani et al. 2017, equation 1; Swin paper, equation 4, with its bias B.
     """
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        check_tensor(name, x)
+    check_rate("dropout_p", dropout_p)
     if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "q (..., N, d), k (..., M, d) and v (..., M, e) must share d and M, got shapes "
@@ -48,6 +53,35 @@ def attention(
         scores = scores + bias
     weights = F.dropout(scores.softmax(dim=-1), dropout_p, training=dropout_p > 0)
     return weights @ v, weights
+
+
+LARGEST_BATCH = 65_535  # of CUDA's fused kernels with a bias: pytorch/pytorch#142228
+
+
+def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
+    """The output of `attention` without its weights, by PyTorch's fused kernels where they pay.
+
+    q, k, v: ``(B, num_heads, N, head_dim)``. bias: ``(1 or B, num_heads, N, N)`` or None.
+    """
+    # Compilers fuse the plain form as well, and on a GPU into something faster, until gradients of
+    # the bias are asked for: data/bench/bench_cuda.json.
+    if torch.compiler.is_compiling() and q.is_cuda and not torch.is_grad_enabled():
+        return attention(q, k, v, bias=bias, scale=scale)[0]
+    if q.is_cuda and len(q) > LARGEST_BATCH:
+        half = len(q) // 2
+        parts = (slice(half), slice(half, None))
+        of = [bias if bias is None or len(bias) == 1 else bias[part] for part in parts]
+        return torch.cat([
+            fused_attention(q[part], k[part], v[part], bias=b, scale=scale, dropout_p=dropout_p)
+            for part, b in zip(parts, of, strict=True)
+        ])  # fmt: skip
+    q = q.contiguous() if exporting() else q
+    return F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
+
+
+# Exporters replace the fused function by its parts, whose output lies otherwise in memory than its
+# own, unless the queries are contiguous. (torch before 2.7 does not tell exporting from compiling.)
+exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -62,7 +96,9 @@ class MultiHeadSelfAttention(nn.Module):
         proj_drop: dropout probability of an output number.
 
     Raises:
-        ValueError: dim is no multiple of num_heads; a rate outside [0, 1); x not ``(B, N, dim)``.
+        TypeError: an argument of another type.
+        ValueError: dim is no multiple of num_heads; a negative qk_scale; a rate outside [0, 1);
+            forward: x is not ``(B, N, dim)``.
 
     Source: Vaswani et al. 2017, section 3.2.2; names as in the official Swin code.
     """
@@ -78,6 +114,9 @@ class MultiHeadSelfAttention(nn.Module):
     ):
         super().__init__()
         check_heads(dim, num_heads)
+        check_flags(qkv_bias=qkv_bias)
+        if qk_scale is not None:
+            check_number("qk_scale", qk_scale)
         check_rate("attn_drop", attn_drop)
         check_rate("proj_drop", proj_drop)
         self.dim = dim
@@ -96,6 +135,7 @@ class MultiHeadSelfAttention(nn.Module):
             bias: added to the scores; broadcastable to ``(B, num_heads, N, N)``.
             return_weights: also return the weights ``(B, num_heads, N, N)``.
         """
+        check_tensor("x", x)
         if x.ndim != 3 or x.shape[-1] != self.dim:
             raise ValueError(f"x must be (B, N, {self.dim}), got shape {tuple(x.shape)}")
         B, N, C = x.shape
@@ -105,28 +145,11 @@ class MultiHeadSelfAttention(nn.Module):
         if bias is not None:
             bias = bias.to(q.dtype)  # under autocast the scores are in half precision
 
-        weights = None
         if return_weights:
-            out, weights = attention(q, k, v, bias, self.scale, dropout_p)
+            out, weights = attention(q, k, v, bias=bias, scale=self.scale, dropout_p=dropout_p)
         else:
-            out = _fused(q, k, v, bias, dropout_p, self.scale)
+            out = fused_attention(q, k, v, bias=bias, scale=self.scale, dropout_p=dropout_p)
 
         out = out.transpose(1, 2).reshape(B, N, C)  # the heads side by side again
         out = self.proj_drop(self.proj(out))
         return (out, weights) if return_weights else out
-
-
-def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, dropout_p: float, scale: float):
-    """`scaled_dot_product_attention`, in parts where a batch is larger than CUDA's kernels with a
-    bias can take: 65,535 (pytorch/pytorch#142228)."""
-    if not q.is_cuda or len(q) <= 65_535:
-        return F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
-    parts = [part.split(32_768) for part in (q, k, v)]
-    if bias is None or len(bias) == 1:
-        biases = [bias] * len(parts[0])
-    else:
-        biases = bias.split(32_768)
-    return torch.cat([
-        F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
-        for q, k, v, bias in zip(*parts, biases, strict=True)
-    ])  # fmt: skip

@@ -8,7 +8,7 @@ from math import ceil
 
 from torch import nn
 
-from swinlib._checks import to_pair
+from swinlib._checks import check_int, to_pair
 from swinlib.model import SwinTransformer, SwinTransformerBlock
 
 
@@ -17,6 +17,7 @@ def msa_flops(H: int, W: int, C: int) -> int:
 
     Source: paper, equation 1.
     """
+    _check_sizes(H=H, W=W, C=C)
     return 4 * H * W * C**2 + 2 * (H * W) ** 2 * C
 
 
@@ -27,6 +28,7 @@ def wmsa_flops(H: int, W: int, C: int, window_size: int | tuple[int, int]) -> in
 
     Source: paper, equation 2.
     """
+    _check_sizes(H=H, W=W, C=C)
     mh, mw = to_pair("window_size", window_size)
     tokens = ceil(H / mh) * mh * ceil(W / mw) * mw
     return 4 * tokens * C**2 + 2 * mh * mw * tokens * C
@@ -41,6 +43,7 @@ def block_flops(block: SwinTransformerBlock, H: int, W: int) -> int:
 
 def merging_flops(H: int, W: int, C: int) -> int:
     """Multiply-adds of a patch merging on a feature map of H x W with C channels."""
+    _check_sizes(H=H, W=W, C=C)
     return H * W * C + ceil(H / 2) * ceil(W / 2) * 4 * C * 2 * C
 
 
@@ -51,6 +54,7 @@ def model_flops(model: SwinTransformer, H: int, W: int) -> int:
     (four times too much with four stages, and nothing beside the rest); sizes that it refuses are
     counted as padded.
     """
+    _check_sizes(H=H, W=W)
     embed = model.patch_embed
     flops = 0
     for layer in embed.modules():  # one convolution makes patches; another stem may have several
@@ -66,3 +70,8 @@ def model_flops(model: SwinTransformer, H: int, W: int) -> int:
             flops += merging_flops(H, W, layer.downsample.dim)
             H, W = ceil(H / 2), ceil(W / 2)
     return flops + last_norm + model.num_features * model.num_classes
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        check_int(name, size)

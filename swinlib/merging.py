@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swinlib._checks import check_feature_map
+from swinlib._checks import check_feature_map, check_int, check_layers
 from swinlib.windows import pad_to_multiple
 
 
@@ -34,8 +34,9 @@ class PatchMerging(nn.Module):
         dim: C, the channels that come in.
         norm_layer: the norm over the 4C stacked channels.
 
-    Raises (forward):
-        ValueError: `x` is not ``(B, H, W, dim)``.
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: dim below 1; forward: `x` is not ``(B, H, W, dim)``.
 
     Source: paper, section 3.1, "Patch merging"; the official `PatchMerging`, whose padding of odd
     sizes is that of the official detection code.
@@ -43,6 +44,8 @@ class PatchMerging(nn.Module):
 
     def __init__(self, dim: int, norm_layer=nn.LayerNorm):
         super().__init__()
+        check_int("dim", dim)
+        check_layers(norm_layer=norm_layer)
         self.dim = dim
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
         self.norm = norm_layer(4 * dim)

@@ -8,12 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from swinlib._checks import check_feature_map, check_rate, to_pair
-from swinlib.attention import MultiHeadSelfAttention
+from swinlib._checks import (
+    check_feature_map,
+    check_flags,
+    check_int,
+    check_ints,
+    check_layers,
+    check_number,
+    check_rate,
+    check_tensor,
+    to_pair,
+)
+from swinlib._masks import mask_for
+from swinlib.attention import MultiHeadSelfAttention, attention, fused_attention
 from swinlib.merging import PatchMerging
 from swinlib.patches import PatchEmbed
 from swinlib.position import relative_position_bias, relative_position_index
-from swinlib.shift import cyclic_shift, reverse_cyclic_shift, shifted_window_mask
+from swinlib.shift import cyclic_shift, reverse_cyclic_shift
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
 
 
@@ -39,9 +50,13 @@ class Mlp(nn.Module):
         drop: float = 0.0,
     ):
         super().__init__()
-        check_rate("drop", drop)
         hidden_features = in_features if hidden_features is None else hidden_features
         out_features = in_features if out_features is None else out_features
+        check_int("in_features", in_features)
+        check_int("hidden_features", hidden_features)
+        check_int("out_features", out_features)
+        check_layers(act_layer=act_layer)
+        check_rate("drop", drop)
         self.fc1 = nn.Linear(in_features, hidden_features)
         self.act = act_layer()
         self.fc2 = nn.Linear(hidden_features, out_features)
@@ -118,24 +133,41 @@ class WindowAttention(MultiHeadSelfAttention):
             return_weights: also return the weights ``(B*num_windows, num_heads, N, N)``.
 
         Raises:
+            TypeError: x is no tensor.
             ValueError: x is not of this shape, or its windows are not whole pictures of the mask's.
         """
-        N = self.window_size[0] * self.window_size[1]
-        if x.ndim != 3 or x.shape[1] != N:
-            raise ValueError(f"x must be (B*num_windows, {N}, C), got shape {tuple(x.shape)}")
-        # Bias (num_heads, N, N) and mask (num_windows, N, N) become one term added to the scores.
+        N, dim, heads = self.window_size[0] * self.window_size[1], self.dim, self.num_heads
+        check_tensor("x", x)
+        if x.ndim != 3 or tuple(x.shape[1:]) != (N, dim):
+            raise ValueError(
+                f"x must be (B*num_windows, {N}, C) with C = {dim}, got shape {tuple(x.shape)}"
+            )
+        if mask is not None and (tuple(mask.shape[1:]) != (N, N) or x.shape[0] % mask.shape[0]):
+            raise ValueError(
+                f"mask {tuple(mask.shape)} does not fit {x.shape[0]} windows of {N} tokens"
+            )
+        qkv = self.qkv(x).view(-1, N, 3, heads, dim // heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B*num_windows, num_heads, N, head_dim)
+
+        # Bias (num_heads, N, N) and mask (num_windows, N, N) become one term added to the scores,
+        # (1 or B*num_windows, num_heads, N, N).
         bias = relative_position_bias(
             self.relative_position_bias_table, self.relative_position_index
         )
-        bias = bias.unsqueeze(0)
+        term = bias[None] if mask is None else bias + mask[:, None]
+        term = term.to(q.dtype)  # under autocast the scores are in half precision
         if mask is not None:
-            if mask.shape[1:] != (N, N) or x.shape[0] % mask.shape[0]:
-                raise ValueError(
-                    f"mask {tuple(mask.shape)} does not fit {x.shape[0]} windows of {N} tokens"
-                )
-            bias = bias + mask.unsqueeze(1)  # (num_windows, num_heads, N, N)
-            bias = bias.repeat(x.shape[0] // mask.shape[0], 1, 1, 1)  # once for every picture
-        return super().forward(x, bias, return_weights)
+            term = term.repeat(x.shape[0] // mask.shape[0], 1, 1, 1)  # once for every picture
+
+        dropout_p = self.attn_drop.p if self.training else 0.0
+        if return_weights:
+            out, weights = attention(q, k, v, bias=term, scale=self.scale, dropout_p=dropout_p)
+        else:
+            out = fused_attention(q, k, v, bias=term, scale=self.scale, dropout_p=dropout_p)
+
+        out = out.transpose(1, 2).reshape(-1, N, dim)  # the heads side by side again
+        out = self.proj_drop(self.proj(out))
+        return (out, weights) if return_weights else out
 
 
 class SwinTransformerBlock(nn.Module):
@@ -162,7 +194,9 @@ class SwinTransformerBlock(nn.Module):
         norm_layer: the norm in front of either branch.
 
     Raises:
-        ValueError: the shift is not below the window; forward: x is not ``(B, H, W, dim)``.
+        TypeError: an argument of another type.
+        ValueError: the shift is not below the window; a number out of its range; forward: x is not
+            ``(B, H, W, dim)``.
 
     Source: paper, equation 3; `SwinTransformerBlock` of the official code.
     """
@@ -183,6 +217,13 @@ class SwinTransformerBlock(nn.Module):
         norm_layer=nn.LayerNorm,
     ):
         super().__init__()
+        check_int("dim", dim)
+        check_number("mlp_ratio", mlp_ratio)
+        check_rate("drop", drop)
+        check_rate("drop_path", drop_path)
+        check_layers(norm_layer=norm_layer)
+        if int(dim * mlp_ratio) < 1:
+            raise ValueError(f"mlp_ratio={mlp_ratio} leaves nothing of dim={dim} in the MLP")
         self.dim = dim
         self.window_size = to_pair("window_size", window_size)
         self.shift_size = to_pair("shift_size", shift_size, minimum=0)
@@ -195,7 +236,6 @@ class SwinTransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.norm2 = norm_layer(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), act_layer=act_layer, drop=drop)
-        self._last_mask = (None, None)  # what it was made for, and the mask; not in the state_dict
 
     def forward(self, x: Tensor) -> Tensor:
         check_feature_map(x, self.dim)
@@ -208,11 +248,11 @@ class SwinTransformerBlock(nn.Module):
         x = pad_to_multiple(x, self.window_size)
         padded_H, padded_W = x.shape[1:3]
         shift_size = self.shift_that_fits(padded_H, padded_W)
+        mask = self.attn_mask(padded_H, padded_W, shift_size, like=x)
 
         x = cyclic_shift(x, shift_size)
         windows = window_partition(x, self.window_size).flatten(1, 2)  # (B*num_windows, Mh*Mw, C)
-        windows = self.attn(windows, self.attn_mask(padded_H, padded_W, x))
-        windows = windows.unflatten(1, self.window_size)
+        windows = self.attn(windows, mask).unflatten(1, self.window_size)
         x = window_reverse(windows, self.window_size, padded_H, padded_W)
         x = reverse_cyclic_shift(x, shift_size)
 
@@ -223,21 +263,14 @@ class SwinTransformerBlock(nn.Module):
         (sh, sw), (mh, mw) = self.shift_size, self.window_size
         return (sh if mh < H else 0, sw if mw < W else 0)
 
-    def attn_mask(self, H: int, W: int, like: Tensor) -> Tensor | None:
-        """The mask for a padded map of H x W, on the device and in the dtype of `like`."""
-        shift_size = self.shift_that_fits(H, W)
+    def attn_mask(self, H: int, W: int, shift_size: tuple[int, int], like: Tensor) -> Tensor | None:
+        """The mask for a padded map of H x W rolled by `shift_size`, None where nothing is rolled.
+
+        On the device and in the dtype of `like`.
+        """
         if not any(shift_size):
             return None
-        # The last size's mask is remembered, and a compiler takes it as it is. If there is none
-        # yet, making it becomes part of the compiled code.
-        key, mask = self._last_mask
-        wanted = (H, W, like.device, like.dtype)
-        if key != wanted:
-            with torch.inference_mode(False):  # so that what is remembered also serves training
-                mask = shifted_window_mask(H, W, self.window_size, shift_size).to(like)
-            if not torch.compiler.is_compiling():
-                self._last_mask = (wanted, mask)
-        return mask
+        return mask_for(H, W, self.window_size, shift_size, like.device, like.dtype)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, window_size={self.window_size}, shift_size={self.shift_size}"
@@ -257,6 +290,7 @@ class BasicLayer(nn.Module):
             backward pass: less memory for more time.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: depth below 1, or another number of drop_path probabilities.
 
     Source: `BasicLayer` of the official code.
@@ -279,8 +313,8 @@ class BasicLayer(nn.Module):
         use_checkpoint: bool = False,
     ):
         super().__init__()
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
+        check_int("depth", depth)
+        check_flags(use_checkpoint=use_checkpoint)
         if not isinstance(drop_path, (list, tuple)):
             drop_path = [drop_path] * depth
         if len(drop_path) != depth:
@@ -303,7 +337,10 @@ class BasicLayer(nn.Module):
             )
             for i in range(depth)
         )
-        self.downsample = downsample(dim, norm_layer) if downsample is not None else None
+        if downsample is not None:
+            check_layers(downsample=downsample)
+            downsample = downsample(dim, norm_layer)
+        self.downsample = downsample
         self.use_checkpoint = use_checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
@@ -346,9 +383,9 @@ class SwinTransformer(nn.Module):
         use_checkpoint: as in `BasicLayer`.
 
     Raises:
+        TypeError: an argument of another type; forward: images that are not floating point.
         ValueError: depths and num_heads of different lengths; widths that the heads do not divide;
             window or patch size below 1; rates outside [0, 1); forward: images of another shape.
-        TypeError (forward): images that are not floating point.
 
     Source: paper, section 3; `SwinTransformer` of the official code.
     """
@@ -375,19 +412,23 @@ class SwinTransformer(nn.Module):
         use_checkpoint: bool = False,
     ):
         super().__init__()
+        check_ints("depths", depths)
+        check_ints("num_heads", num_heads)
+        check_int("num_classes", num_classes, minimum=0)
+        check_int("embed_dim", embed_dim)
+        check_rate("drop_rate", drop_rate)
+        check_rate("attn_drop_rate", attn_drop_rate)
+        check_rate("drop_path_rate", drop_path_rate)
+        check_flags(ape=ape, patch_norm=patch_norm)
+        img_size = to_pair("img_size", img_size)
         if len(depths) != len(num_heads) or not depths:
             raise ValueError(
                 "depths and num_heads must have one number for each stage, "
                 f"got depths={depths}, num_heads={num_heads}"
             )
-        if num_classes < 0:
-            raise ValueError(f"num_classes must be at least 0, got {num_classes}")
-        check_rate("drop_rate", drop_rate)
-        check_rate("attn_drop_rate", attn_drop_rate)
-        check_rate("drop_path_rate", drop_path_rate)
         for i, heads in enumerate(num_heads):
             width = embed_dim * 2**i
-            if width < 1 or heads < 1 or width % heads:
+            if width % heads:
                 raise ValueError(
                     f"embed_dim={embed_dim} makes stage {i + 1} {width} wide, which must be a "
                     f"positive multiple of its heads, got num_heads={num_heads}"
@@ -401,7 +442,7 @@ class SwinTransformer(nn.Module):
         )
         self.absolute_pos_embed = None
         if ape:
-            self.img_size = to_pair("img_size", img_size)
+            self.img_size = img_size
             self.grid_size = tuple(
                 -(-size // patch)
                 for size, patch in zip(self.img_size, self.patch_embed.patch_size, strict=True)

@@ -7,7 +7,7 @@ Images are ``(B, C, H, W)``, as everywhere in PyTorch; from `PatchEmbed` on, fea
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinlib._checks import to_pair
+from swinlib._checks import check_int, check_layers, check_tensor, to_pair
 
 
 def image_to_patches(images: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
@@ -28,6 +28,7 @@ def image_to_patches(images: Tensor, patch_size: int | tuple[int, int]) -> Tenso
     Source: Swin paper, section 3.1, "splits an input RGB image into non-overlapping patches".
     """
     ph, pw = to_pair("patch_size", patch_size)
+    check_tensor("images", images)
     if images.ndim != 4:
         raise ValueError(f"images must be (B, C, H, W), got shape {tuple(images.shape)}")
     B, C, H, W = images.shape
@@ -52,6 +53,7 @@ def patches_to_image(patches: Tensor, patch_size: int | tuple[int, int]) -> Tens
         ValueError: `patches` has not four dimensions, or its vectors hold no whole patch.
     """
     ph, pw = to_pair("patch_size", patch_size)
+    check_tensor("patches", patches)
     if patches.ndim != 4 or patches.shape[-1] % (ph * pw):
         raise ValueError(
             f"patches must be (B, rows, columns, C*{ph}*{pw}), got shape {tuple(patches.shape)}"
@@ -74,21 +76,26 @@ class PatchEmbed(nn.Module):
         embed_dim: D, the numbers in a token.
         norm_layer: a norm over the D numbers of each token; None for none.
 
-    Raises (forward):
-        ValueError: `images` is not ``(B, in_chans, H, W)``, or is empty.
-        TypeError: `images` is not of a floating dtype.
+    Raises:
+        TypeError: an argument of another type; forward: `images` is not of a floating dtype.
+        ValueError: a number below 1; forward: `images` is not ``(B, in_chans, H, W)``, or is empty.
 
     Source: `PatchEmbed` of the official code, which asks for one fixed size instead of padding.
     """
 
     def __init__(self, patch_size=4, in_chans: int = 3, embed_dim: int = 96, norm_layer=None):
         super().__init__()
+        check_int("in_chans", in_chans)
+        check_int("embed_dim", embed_dim)
+        if norm_layer is not None:
+            check_layers(norm_layer=norm_layer)
         self.patch_size = to_pair("patch_size", patch_size)
         self.in_chans = in_chans
         self.proj = nn.Conv2d(in_chans, embed_dim, self.patch_size, stride=self.patch_size)
         self.norm = norm_layer(embed_dim) if norm_layer is not None else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
+        check_tensor("images", images)
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != self.in_chans or shape[2] < 1 or shape[3] < 1:
             raise ValueError(f"images must be (B, {self.in_chans}, H, W), got shape {shape}")

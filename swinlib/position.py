@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from swinlib._checks import to_pair
+from swinlib._checks import check_tensor, to_pair
 
 
 def relative_position_index(window_size: int | tuple[int, int]) -> Tensor:
@@ -48,10 +48,13 @@ def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
 
     Source: `WindowAttention.forward` of the official code.
     """
-    N = index.shape[0]
-    if table.ndim != 2 or index.shape != (N, N):
+    check_tensor("table", table)
+    check_tensor("index", index)
+    if table.ndim != 2 or index.ndim != 2 or index.shape[0] != index.shape[1]:
         raise ValueError(
             "table must be (offsets, num_heads) and index (N, N), got shapes "
             f"{tuple(table.shape)} and {tuple(index.shape)}"
         )
-    return table[index.flatten()].view(N, N, -1).permute(2, 0, 1)
+    N = index.shape[0]
+    # Contiguous, since CUDA's fused kernels take no other.
+    return table[index.flatten()].view(N, N, -1).permute(2, 0, 1).contiguous()

@@ -1,6 +1,7 @@
 """Every block's attention weights, and the way back from windows to the picture."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
     """Record the attention weights of every block while the context lasts.
 
     Inside, the blocks take the explicit path, which computes the weights; the output stays the
-    same to rounding. Each forward pass overwrites the records of the one before.
+    same to rounding. Each forward pass overwrites the records of the one before. Other threads run
+    the model as ever, and are not recorded.
 
         with record_attention(model) as records:
             model(images)
@@ -91,11 +93,22 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
         A dict from block names to `AttentionRecord`, filled by the forward pass, weights detached.
 
     Raises:
+        TypeError: `model` is no module.
         ValueError: the model holds no block.
+        RuntimeError: the model, or a part of it, is being recorded already; inside the context:
+            the model is copied or pickled, which would copy the recording with it.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     blocks = {n: m for n, m in model.named_modules() if isinstance(m, SwinTransformerBlock)}
     if not blocks:
         raise ValueError(f"model must hold a SwinTransformerBlock, got {type(model).__name__}")
+    for name, block in blocks.items():
+        if any(isinstance(hook, _Hook) for hook in block._forward_pre_hooks.values()):
+            raise RuntimeError(
+                f"model must not be recorded already, but block {name!r} is: "
+                "use the records of the context around this one"
+            )
     records: dict[str, AttentionRecord] = {}
     handles = []
     # What is computed again after the context would take the other path: no checkpointing inside.
@@ -118,6 +131,8 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
 
         def keep_weights(attn, args, result, name=name):
             out, weights = result
+            if name not in records:  # not called by its block, so on a map of unknown size
+                return out
             record = records[name]
             (pH, pW), (mh, mw) = record.padded_size, record.window_size
             num_windows = (pH // mh) * (pW // mw)
@@ -125,9 +140,9 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
             return out
 
         handles += [
-            block.register_forward_pre_hook(remember_size),
-            block.attn.register_forward_pre_hook(ask_for_weights, with_kwargs=True),
-            block.attn.register_forward_hook(keep_weights),
+            block.register_forward_pre_hook(_Hook(remember_size)),
+            block.attn.register_forward_pre_hook(_Hook(ask_for_weights), with_kwargs=True),
+            block.attn.register_forward_hook(_Hook(keep_weights)),
         ]
     # A compiled model would run past hooks that came later. Where there is no compiler loaded, no
     # model is compiled, and asking for it would load it, which takes seconds.
@@ -141,3 +156,18 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
             handle.remove()
         for layer in checkpointed:
             layer.use_checkpoint = True
+
+
+class _Hook:
+    """A hook for the thread that made it, which cannot get into a copy of the module."""
+
+    def __init__(self, function):
+        self.function, self.thread = function, threading.get_ident()
+
+    def __call__(self, *args):
+        return self.function(*args) if threading.get_ident() == self.thread else None
+
+    def __reduce__(self):  # asked by copy.deepcopy, pickle and torch.save
+        raise RuntimeError(
+            "a model cannot be copied or saved inside record_attention: do it before or after"
+        )

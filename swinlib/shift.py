@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from swinlib._checks import check_feature_map, to_pair
+from swinlib._checks import check_feature_map, check_size, to_pair
 from swinlib.windows import window_partition
 
 
@@ -61,6 +61,8 @@ def region_ids(
     """
     window_size = to_pair("window_size", window_size)
     shift_size = to_pair("shift_size", shift_size, minimum=0)
+    check_size("H", H)
+    check_size("W", W)
     labels = []
     for length, window, shift in zip((H, W), window_size, shift_size, strict=True):
         if length < 1 or length % window:

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinlib._checks import check_feature_map, to_pair
+from swinlib._checks import check_feature_map, check_size, to_pair
 
 
 def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
@@ -75,6 +75,8 @@ def window_reverse(windows: Tensor, window_size: int | tuple[int, int], H: int, 
     """
     mh, mw = to_pair("window_size", window_size)
     check_feature_map(windows, name="windows")
+    check_size("H", H)
+    check_size("W", W)
     if tuple(windows.shape[1:3]) != (mh, mw):
         raise ValueError(f"windows must be (n, {mh}, {mw}, C), got {tuple(windows.shape)}")
     if H < 1 or W < 1 or H % mh or W % mw or windows.shape[0] % ((H // mh) * (W // mw)):

@@ -24,7 +24,7 @@ def test_attention_by_hand():
 def test_attention_equals_pytorchs(with_bias, scale):
     q, k, v = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 7, 8), torch.randn(2, 3, 7, 4)
     bias = torch.randn(3, 5, 7) if with_bias else None
-    out, weights = attention(q, k, v, bias, scale)
+    out, weights = attention(q, k, v, bias=bias, scale=scale)
     wanted = F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
     torch.testing.assert_close(out, wanted)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 5))

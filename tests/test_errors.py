@@ -1,5 +1,8 @@
 """Bad input: an error of the documented kind, which names the argument and what it was."""
 
+import inspect
+
+import numpy as np
 import pytest
 import torch
 
@@ -14,9 +17,12 @@ from swinlib import (
     SwinTransformerBlock,
     WindowAttention,
     attention,
+    block_flops,
     cyclic_shift,
     image_to_patches,
+    merging_flops,
     model_flops,
+    msa_flops,
     pad_to_multiple,
     patches_to_image,
     record_attention,
@@ -174,6 +180,12 @@ VALUE_ERRORS = [
     (lambda: swin().forward_stages(images[0]), ["images", "(3, 8, 8)"]),
     # beside the lessons
     (lambda: wmsa_flops(8, 8, 4, 0), ["window_size", "0"]),
+    (lambda: wmsa_flops(8, -8, 4, 2), ["W", "-8"]),
+    (lambda: msa_flops(0, 8, 4), ["H", "0"]),
+    (lambda: merging_flops(8, 8, 0), ["C", "0"]),
+    (lambda: block_flops(SwinTransformerBlock(4, 1, 4), 8, 0), ["W", "0"]),
+    (lambda: model_flops(swin(), -8, 8), ["H", "-8"]),
+    (lambda: resize_bias_table(torch.zeros(196, 2), (4, 4)), ["table", "(196, 2)"]),
     (lambda: resize_bias_table(torch.zeros(10, 2), (4, 4)), ["table", "(10, 2)"]),
     (lambda: resize_bias_table(torch.zeros(9), (4, 4)), ["table", "(9,)"]),
     (lambda: record(torch.nn.Linear(1, 1)), ["model", "SwinTransformerBlock", "Linear"]),
@@ -206,6 +218,161 @@ TYPE_ERRORS = [
     (lambda: swin().forward_stages(images.to(torch.uint8)), ["images", "torch.uint8"]),
     (lambda: wmsa_flops(8, 8, 4, 7.0), ["window_size", "7.0"]),
 ]
+
+
+# Every argument of every constructor, and every number that a function takes, against values of a
+# wrong type and out of range: name, value and what is wanted, always.
+NO_NUMBERS = ["7", "", None, [1, 2, 3], 1j, True]
+INTS = {TypeError: [*NO_NUMBERS, 2.0], ValueError: [0, -2]}
+RATES = {TypeError: NO_NUMBERS, ValueError: [-0.1, 1.0, 2, float("nan"), float("inf")]}
+NUMBERS = {TypeError: NO_NUMBERS, ValueError: [-1.0, float("nan"), float("inf")]}
+OR_NONE = {TypeError: [v for v in NO_NUMBERS if v is not None], ValueError: [-1.0, float("nan")]}
+PAIRS = {
+    TypeError: ["7", "", None, True, 2.5, (2, "3"), (2.0, 2), (True, 2), {2: 3}],
+    ValueError: [0, -1, (2, 0), (1, 2, 3), ()],
+}
+SHIFTS = {TypeError: PAIRS[TypeError], ValueError: [-1, (2, -1), (1, 1, 1)]}
+TUPLES = {TypeError: ["22", None, 2, (2, 2.0), (True, 2), {2: 2}], ValueError: [(2, 0), (-1, 2)]}
+FLAGS = {TypeError: ["False", "", None, 0, 1, 1.0]}
+LAYERS = {TypeError: ["gelu", 3]}
+ARGUMENTS = [
+    (PatchEmbed, {}, dict(patch_size=PAIRS, in_chans=INTS, embed_dim=INTS, norm_layer=LAYERS)),
+    (
+        MultiHeadSelfAttention,
+        dict(dim=8, num_heads=2),
+        dict(dim=INTS, num_heads=INTS, qkv_bias=FLAGS, qk_scale=OR_NONE)
+        | dict(attn_drop=RATES, proj_drop=RATES),
+    ),
+    (
+        WindowAttention,
+        dict(dim=8, window_size=4, num_heads=2),
+        dict(dim=INTS, window_size=PAIRS, num_heads=INTS, qkv_bias=FLAGS, qk_scale=OR_NONE)
+        | dict(attn_drop=RATES, proj_drop=RATES),
+    ),
+    (PatchMerging, dict(dim=8), dict(dim=INTS, norm_layer=LAYERS)),
+    (
+        Mlp,
+        dict(in_features=8),
+        dict(in_features=INTS, drop=RATES, act_layer=LAYERS)
+        | {
+            name: {TypeError: [*OR_NONE[TypeError], 2.0], ValueError: [0, -2]}
+            for name in ("hidden_features", "out_features")
+        },
+    ),
+    (DropPath, {}, dict(drop_prob=RATES)),
+    (
+        SwinTransformerBlock,
+        dict(dim=8, num_heads=2),
+        dict(dim=INTS, num_heads=INTS, window_size=PAIRS, shift_size=SHIFTS, qkv_bias=FLAGS)
+        | dict(mlp_ratio={**NUMBERS, ValueError: [*NUMBERS[ValueError], 0, 0.01]})
+        | dict(qk_scale=OR_NONE, drop=RATES, attn_drop=RATES, drop_path=RATES)
+        | dict(act_layer=LAYERS, norm_layer=LAYERS),
+    ),
+    (
+        BasicLayer,
+        dict(dim=8, depth=2, num_heads=2, window_size=4),
+        dict(dim=INTS, depth=INTS, num_heads=INTS, window_size=PAIRS, mlp_ratio=NUMBERS)
+        | dict(qkv_bias=FLAGS, qk_scale=OR_NONE, drop=RATES, attn_drop=RATES)
+        | dict(drop_path={TypeError: ["7", "", None, True, [0.1, "0"]], ValueError: [-1, [0.1, 2]]})
+        | dict(norm_layer=LAYERS, downsample=LAYERS, use_checkpoint=FLAGS),
+    ),
+    (
+        swin,
+        {},
+        dict(img_size=PAIRS, patch_size=PAIRS, window_size=PAIRS, in_chans=INTS, embed_dim=INTS)
+        | dict(num_classes={TypeError: INTS[TypeError], ValueError: [-1]})
+        | dict(depths=TUPLES, num_heads=TUPLES, mlp_ratio=NUMBERS, qkv_bias=FLAGS)
+        | dict(qk_scale=OR_NONE, drop_rate=RATES, attn_drop_rate=RATES, drop_path_rate=RATES)
+        | dict(norm_layer=LAYERS, ape=FLAGS, patch_norm=FLAGS, use_checkpoint=FLAGS),
+    ),
+    (image_to_patches, dict(images=images, patch_size=4), dict(patch_size=PAIRS)),
+    (patches_to_image, dict(patches=x, patch_size=2), dict(patch_size=PAIRS)),
+    (pad_to_multiple, dict(x=x, multiple=4), dict(multiple=PAIRS)),
+    (window_partition, dict(x=x, window_size=4), dict(window_size=PAIRS)),
+    (
+        window_reverse,
+        dict(windows=windows, window_size=4, H=8, W=8),
+        dict(window_size=PAIRS, H=INTS, W=INTS),
+    ),
+    (cyclic_shift, dict(x=x, shift_size=1), dict(shift_size=SHIFTS)),
+    (reverse_cyclic_shift, dict(x=x, shift_size=1), dict(shift_size=SHIFTS)),
+    *(
+        (
+            function,
+            dict(H=8, W=8, window_size=4, shift_size=2),
+            dict(H=INTS, W=INTS, window_size=PAIRS, shift_size=SHIFTS),
+        )
+        for function in (region_ids, shifted_window_mask)
+    ),
+    (relative_position_index, dict(window_size=4), dict(window_size=PAIRS)),
+    (attention, dict(q=x, k=x, v=x), dict(dropout_p=RATES)),
+    (msa_flops, dict(H=8, W=8, C=4), dict(H=INTS, W=INTS, C=INTS)),
+    (wmsa_flops, dict(H=8, W=8, C=4, window_size=4), dict(H=INTS, W=INTS, C=INTS)),
+    (merging_flops, dict(H=8, W=8, C=4), dict(H=INTS, W=INTS, C=INTS)),
+]
+CASES = [
+    (function, valid, name, kind, value)
+    for function, valid, arguments in ARGUMENTS
+    for name, values in arguments.items()
+    for kind in values
+    for value in values[kind]
+]
+
+
+@pytest.mark.parametrize(
+    "function, valid, name, kind, value", CASES, ids=lambda x: getattr(x, "__name__", None)
+)
+def test_every_argument_is_checked(function, valid, name, kind, value):
+    with pytest.raises(kind) as error:
+        function(**valid | {name: value})
+    assert name.removeprefix("drop_") in str(error.value) or name in str(error.value)
+    shown = value[1] if isinstance(value, list) and name == "drop_path" else value
+    assert repr(shown) in str(error.value) or str(shown) in str(error.value)
+
+
+@pytest.mark.parametrize("constructor", [f for f, *_ in ARGUMENTS if isinstance(f, type)] + [swin])
+def test_no_argument_is_forgotten(constructor):
+    tried = next(arguments for function, _, arguments in ARGUMENTS if function is constructor)
+    real = SwinTransformer if constructor is swin else constructor
+    assert set(inspect.signature(real).parameters) == set(tried)
+
+
+MAPS = [
+    (lambda x: image_to_patches(x, 4), "images"),
+    (lambda x: patches_to_image(x, 4), "patches"),
+    (lambda x: PatchEmbed()(x), "images"),
+    (lambda x: attention(x, x, x), "q"),
+    (lambda x: attention(images, images, x), "v"),
+    (lambda x: MultiHeadSelfAttention(8, 2)(x), "x"),
+    (lambda x: pad_to_multiple(x, 2), "x"),
+    (lambda x: window_partition(x, 2), "x"),
+    (lambda x: window_reverse(x, 2, 4, 4), "windows"),
+    (lambda x: cyclic_shift(x, 1), "x"),
+    (lambda x: reverse_cyclic_shift(x, 1), "x"),
+    (lambda x: relative_position_bias(x, torch.zeros(1, 1)), "table"),
+    (lambda x: relative_position_bias(torch.zeros(1, 1), x), "index"),
+    (space_to_depth, "x"),
+    (lambda x: PatchMerging(4)(x), "x"),
+    (lambda x: WindowAttention(8, 2, 2)(x), "x"),
+    (lambda x: SwinTransformerBlock(8, 2)(x), "x"),
+    (lambda x: swin()(x), "images"),
+    (lambda x: swin().forward_features(x), "images"),
+    (lambda x: swin().forward_stages(x), "images"),
+]
+
+
+@pytest.mark.parametrize("value", [[[1.0]], 3, None, "x", np.zeros((1, 4, 4, 8))])
+@pytest.mark.parametrize("call, name", MAPS)
+def test_what_is_no_tensor(call, name, value):
+    with pytest.raises(TypeError, match=f"{name} must be a tensor, got {type(value).__name__}"):
+        call(value)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert swin(window_size=np.int64(4), embed_dim=np.int64(8), drop_rate=np.float64(0.1))(images)[
+        0
+    ].shape == (1000,)
+    assert window_partition(x, (np.int32(4), np.int64(2))).shape == (8, 4, 2, 4)
 
 
 def words_of(parameter):

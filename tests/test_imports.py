@@ -14,7 +14,8 @@ HEAVY = ["torchvision", "matplotlib", "ipywidgets", "IPython", "PIL", "swinlib.l
 HEAVY += ["swinlib.training"]
 
 # The order of the lessons: a module may use those before it.
-LESSONS = ["_checks", "patches", "attention", "windows", "shift", "position", "merging", "model"]
+LESSONS = ["_checks", "patches", "attention", "windows", "shift", "_masks"]
+LESSONS += ["position", "merging", "model"]
 BESIDE = ["cost", "pretrained", "recording"]
 
 PROMISED = """

@@ -5,11 +5,15 @@ import inspect
 import io
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from oracles import official_keys, randomise, relative_error
+from oracles import effective_shift, official_keys, padded_size, randomise, relative_error
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import swinlib
 from swinlib import (
@@ -20,7 +24,9 @@ from swinlib import (
     SwinTransformer,
     SwinTransformerBlock,
     WindowAttention,
+    _masks,
     record_attention,
+    relative_position_index,
     shifted_window_mask,
 )
 
@@ -218,7 +224,7 @@ def test_no_shift_on_an_axis_that_one_window_covers():
     assert block.shift_that_fits(4, 12) == (0, 3)
     assert block.shift_that_fits(8, 6) == (2, 0)
     assert block.shift_that_fits(4, 6) == (0, 0)
-    assert block.attn_mask(4, 6, torch.zeros(1)) is None
+    assert block.attn_mask(4, 6, (0, 0), torch.zeros(1)) is None
 
 
 def test_the_width_of_the_mlp():
@@ -492,11 +498,11 @@ def test_fused_path_is_the_one_taken(monkeypatch):
     assert len(calls) == 4
 
 
-# --- the remembered mask --------------------------------------------------------------------------
+# --- masks that are kept --------------------------------------------------------------------------
 
 
 def fresh(block):
-    """The same weights and nothing remembered."""
+    """The same weights in a new block."""
     other = SwinTransformerBlock(
         block.dim, block.attn.num_heads, block.window_size, block.shift_size
     )
@@ -504,51 +510,98 @@ def fresh(block):
     return other.to(next(block.parameters()))
 
 
+def by_definition(x, block):
+    """A block's answer, with a mask made here and now."""
+    H, W = padded_size(*x.shape[1:3], block.window_size)
+    shift_size = effective_shift(H, W, block.window_size, block.shift_size)
+    other = fresh(block)
+    other.attn_mask = lambda H, W, shift_size, like: (
+        shifted_window_mask(H, W, block.window_size, shift_size).to(like)
+        if any(shift_size)
+        else None
+    )
+    assert other.shift_that_fits(H, W) == shift_size
+    return other(x)
+
+
+def mask_of(block, H, W, like):
+    return block.attn_mask(H, W, block.shift_that_fits(H, W), like)
+
+
 @pytest.fixture
 def block():
     return randomise(SwinTransformerBlock(8, 2, 4, 2))
 
 
+@pytest.fixture
+def nothing_kept():
+    _masks._keep.cache_clear()
+
+
+def kept():
+    return _masks._keep.cache_info().currsize
+
+
 def test_mask_is_right_after_another_size(block):
     for H, W in [(8, 8), (8, 12), (12, 8), (8, 8), (4, 8), (9, 9), (3, 3), (8, 8)]:
         x = torch.randn(2, H, W, 8)
-        assert torch.equal(block(x), fresh(block)(x))
+        assert torch.equal(block(x), by_definition(x, block))
+
+
+def test_mask_is_right_after_another_shift_or_window(block):
+    x = torch.randn(2, 8, 8, 8)
+    block(x)
+    for shift_size in [(0, 1), (3, 2), (0, 0), (2, 2)]:
+        block.shift_size = shift_size
+        assert torch.equal(block(x), by_definition(x, block))
+    block.window_size, block.attn.window_size = (2, 8), (2, 8)
+    block.shift_size = (1, 4)
+    with torch.no_grad():
+        block.attn.relative_position_bias_table.set_(torch.randn(3 * 15, 2))
+        block.attn.relative_position_index.copy_(relative_position_index((2, 8)))
+    assert torch.equal(block(x), by_definition(x, block))
 
 
 def test_mask_is_right_after_another_dtype(block):
     x = torch.randn(2, 8, 8, 8)
     for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float32):
         block.to(dtype)
-        assert torch.equal(block(x.to(dtype)), fresh(block)(x.to(dtype)))
-        assert block.attn_mask(8, 8, x.to(dtype)).dtype == dtype
+        assert torch.equal(block(x.to(dtype)), by_definition(x.to(dtype), block))
+        assert mask_of(block, 8, 8, x.to(dtype)).dtype == dtype
 
 
 def test_mask_is_right_after_another_device(block):
     x = torch.randn(2, 8, 8, 8)
     wanted = block(x)
     on_meta = copy.deepcopy(block).to("meta")
-    on_meta.__dict__["_last_mask"] = block._last_mask  # as moving the block itself would keep it
     assert on_meta(x.to("meta")).device.type == "meta"
-    assert on_meta.attn_mask(8, 8, x.to("meta")).device.type == "meta"
-    block._last_mask = on_meta._last_mask
+    assert mask_of(on_meta, 8, 8, x.to("meta")).device.type == "meta"
     assert torch.equal(block(x), wanted)
 
 
 def test_mask_is_the_same_object_while_nothing_changes(block):
     x = torch.randn(2, 8, 8, 8)
     block(x)
-    first = block.attn_mask(8, 8, x)
+    first = mask_of(block, 8, 8, x)
     block(torch.randn(5, 8, 8, 8))
-    assert block.attn_mask(8, 8, x) is first
+    assert mask_of(block, 8, 8, x) is first
+    assert mask_of(fresh(block), 8, 8, x) is first  # of all blocks that need the same
     assert torch.equal(first, shifted_window_mask(8, 8, 4, 2))
-    assert block.attn_mask(8, 12, x) is not first
+    assert mask_of(block, 8, 12, x) is not first
 
 
+def test_masks_that_are_kept_are_few(block, nothing_kept):
+    for H in range(8, 8 + 4 * 40, 4):
+        block(torch.randn(1, H, 8, 8))
+    assert kept() == 16
+
+
+@pytest.mark.usefixtures("nothing_kept")
 def test_mask_made_in_inference_mode_serves_training(block):
     x = torch.randn(2, 8, 8, 8)
     with torch.inference_mode():
         block(x)
-    assert not block.attn_mask(8, 8, x).is_inference()
+    assert not mask_of(block, 8, 8, x).is_inference()
     block(x).sum().backward()
     other = fresh(block)
     other(x).sum().backward()
@@ -557,7 +610,27 @@ def test_mask_made_in_inference_mode_serves_training(block):
     )
 
 
-def test_mask_survives_copying_and_pickling():
+def state_of(model):
+    """Everything that every module of a model holds, parameters and buffers by their identity."""
+    return {
+        name: {key: list(v.items()) if isinstance(v, dict) else v for key, v in vars(m).items()}
+        for name, m in model.named_modules()
+    }
+
+
+def test_running_leaves_no_trace_in_the_model():
+    model = make_model().eval()
+    before = state_of(model)
+    saved = io.BytesIO()
+    torch.save(model, saved)
+    model(images(1, 3, 256, 192))
+    assert state_of(model) == before
+    again = io.BytesIO()
+    torch.save(model, again)
+    assert len(again.getvalue()) == len(saved.getvalue())
+
+
+def test_copying_and_pickling_after_a_run():
     model, x = make_model().eval(), images(1, 3, 40, 28)
     wanted = model(x)
     assert torch.equal(copy.deepcopy(model)(x), wanted)
@@ -566,6 +639,72 @@ def test_mask_survives_copying_and_pickling():
     torch.save(model, file)
     file.seek(0)
     assert torch.equal(torch.load(file, weights_only=False)(x), wanted)
+
+
+def grad(model, x):
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(parameters):
+        return torch.func.functional_call(model, parameters, (x,)).square().sum()
+
+    torch.func.grad(loss)(parameters)
+
+
+def ensemble(model, x):
+    parameters = {name: torch.stack([p, p]) for name, p in model.named_parameters()}
+    with sdpa_kernel(SDPBackend.MATH):  # the CPU's fused kernel knows no vmap
+        torch.vmap(lambda p: torch.func.functional_call(model, p, (x,)))(parameters)
+
+
+def fake(model, x):
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model(torch.randn(x.shape))
+
+
+WATCHERS = {
+    "torch.func.grad": grad,
+    "torch.vmap": ensemble,
+    "FakeTensorMode": fake,
+    "make_fx": lambda model, x: make_fx(model)(x),
+    "torch.jit.trace": lambda model, x: torch.jit.trace(model, x, check_trace=False),
+    "torch.export": lambda model, x: torch.export.export(model, (x,)),
+    "on meta": lambda model, x: copy.deepcopy(model).to("meta")(x.to("meta")),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of tracers, that sizes become constants
+@pytest.mark.parametrize("first", ["traced first", "run first"])
+@pytest.mark.parametrize("watcher", WATCHERS)
+def test_nothing_stays_behind_of_what_looks_on(watcher, first, nothing_kept):
+    """Neither in the model nor among the masks: what they see are not ordinary tensors."""
+    model, x = make_model().eval().requires_grad_(False), images(2, 3, 40, 28)
+    wanted = copy.deepcopy(model)(x) if first == "run first" else None
+    masks = kept()
+    WATCHERS[watcher](model, x)
+    if watcher != "on meta":
+        assert kept() == masks
+    out = model(x)
+    assert type(out) is torch.Tensor and out.isfinite().all()
+    assert wanted is None or torch.equal(out, wanted)
+    assert torch.equal(copy.deepcopy(model)(x), out)
+    torch.save(model, io.BytesIO())
+    torch.optim.swa_utils.AveragedModel(model)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_traced_block_equals_the_block(block, nothing_kept):
+    x = torch.randn(2, 9, 8, 8)
+    traced = torch.jit.trace(block.eval(), x)  # which traces twice, and compares
+    assert torch.equal(traced(x), block(x))
+
+
+def test_two_threads_on_one_model(nothing_kept):
+    model = make_model().eval().requires_grad_(False)
+    pictures = [images(1, 3, 8 * n, 8 * n + 4) for n in range(1, 9)]
+    wanted = [model(x) for x in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for outs in pool.map(lambda _: [model(x) for x in pictures], range(8)):
+            assert all(map(torch.equal, outs, wanted))
 
 
 # --- the ways PyTorch runs a model ----------------------------------------------------------------
@@ -602,14 +741,24 @@ def test_compiled_model():
             assert relative_error(compiled(x), model(x)) < 1e-5
 
 
-def test_compiled_block_takes_the_mask_as_it_is(monkeypatch):
-    """Once there is a mask, compiled code does not make it at every call."""
-    block = SwinTransformerBlock(8, 2, 4, 2).eval()
-    x = torch.randn(1, 8, 8, 8)
-    expected = block(x)
-    monkeypatch.setattr("swinlib.model.shifted_window_mask", None)
-    compiled = torch.compile(block, backend="aot_eager", fullgraph=True, dynamic=False)
-    assert relative_error(compiled(x), expected) < 1e-6
+def test_compiled_code_has_the_mask_as_a_constant(nothing_kept):
+    """One graph for a size, whatever else has run; no operation of a mask's making is in it."""
+    block = randomise(SwinTransformerBlock(8, 2, 4, 2)).eval().requires_grad_(False)
+    graphs = []
+
+    def keep_graph(graph, examples):
+        graphs.append({str(node.target) for node in graph.graph.nodes if node.op != "output"})
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiled = torch.compile(block, backend=keep_graph, fullgraph=True)
+    for H in (8, 12, 8, 9):  # the last is padded to 12
+        x = torch.randn(2, H, 8, 8)
+        for again in range(3):
+            assert torch.equal(compiled(x), block(x))
+            _masks._keep.cache_clear() if again else block(torch.randn(1, 16, 4 * H, 8))
+    assert len(graphs) == 3
+    assert not any("where" in name or "ne" == name for names in graphs for name in names)
 
 
 def test_exported_model_takes_other_batches():

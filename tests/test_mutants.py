@@ -21,7 +21,7 @@ import test_windows
 from oracles import randomise
 
 import swinlib
-from swinlib import cost, model, patches, position, pretrained, recording, shift, windows
+from swinlib import _masks, cost, model, patches, position, pretrained, recording, shift, windows
 
 MultiHead, Window = swinlib.MultiHeadSelfAttention, swinlib.WindowAttention
 Block, Swin = swinlib.SwinTransformerBlock, swinlib.SwinTransformer
@@ -50,9 +50,9 @@ MUTANTS = [
     (shift.reverse_cyclic_shift, "(sh, sw), dims", "(-sh, -sw), dims", seam_leak, *SEAM),
     (Block.window_attention, "x = reverse_cyclic_shift(x, shift_size)", "", seam_leak, *SEAM),
     # the mask forgotten, turned round, too weak, or with regions where there are none
-    (Block.attn_mask, "return mask", "return None", definition, *PADDED),
-    (Block.attn_mask, "return mask", "return None", block_mask, *PADDED),
-    (Block.attn_mask, "return mask", "return None", seam_leak, *SQUARE),
+    (Block.attn_mask, "if not any(shift_size)", "if True", definition, *PADDED),
+    (Block.attn_mask, "if not any(shift_size)", "if True", block_mask, *PADDED),
+    (Block.attn_mask, "if not any(shift_size)", "if True", seam_leak, *SQUARE),
     (shift.shifted_window_mask, "-100.0, 0.0", "0.0, -100.0", block_mask, *PADDED),
     (shift.shifted_window_mask, "-100.0", "-5.0", seam_leak, *SQUARE),
     (shift.region_ids, "along_axis[-shift:] = 2", "pass", seam_leak, *SQUARE),
@@ -68,27 +68,33 @@ MUTANTS = [
     ),
     (shift.region_ids, "3 * rows", "rows", definition, *SQUARE),
     (shift.region_ids, "3 * rows", "2 * rows", test_shift.test_region_ids_of_an_8x8_map),
-    # the mask of another map remembered, or one that training cannot use
+    # the mask of another map or shift kept, or one that training or a copy cannot use
     (
         Block.attn_mask,
-        "(H, W, like.device",
-        "(H * W, like.device",
+        "mask_for(H, W,",
+        "mask_for(W, H,",
         mask_test("test_mask_is_right_after_another_size"),
     ),
     (
         Block.attn_mask,
-        ", like.dtype)",
-        ")",
+        "self.window_size, shift_size",
+        "self.window_size, tuple(m // 2 for m in self.window_size)",
+        mask_test("test_mask_is_right_after_another_shift_or_window"),
+    ),
+    (
+        _masks._make,
+        ".to(device, dtype)",
+        ".to(device)",
         mask_test("test_mask_is_right_after_another_dtype"),
     ),
     (
-        Block.attn_mask,
-        "if key != wanted",
+        _masks._make_or_keep,
+        "if _observed()",
         "if True",
         mask_test("test_mask_is_the_same_object_while_nothing_changes"),
     ),
     (
-        Block.attn_mask,
+        _masks._keep,
         "inference_mode(False)",
         "no_grad()",
         mask_test("test_mask_made_in_inference_mode_serves_training"),
@@ -137,12 +143,12 @@ MUTANTS = [
         *PADDED,
     ),
     (position.relative_position_bias, "(2, 0, 1)", "(2, 1, 0)", definition, *PADDED),
-    (Window.forward, "forward(x, bias,", "forward(x, None,", definition, *PADDED),
-    (Window.forward, "bias + mask.unsqueeze(1)", "mask.unsqueeze(1)", block_mask, *PADDED),
+    (Window.forward, "attn_mask=term", "attn_mask=None", definition, *PADDED),
+    (Window.forward, "(bias + mask[:, None])", "mask[:, None]", block_mask, *PADDED),
     (
         Window.forward,  # windows before pictures
-        "bias.repeat(x.shape[0] // mask.shape[0], 1, 1, 1)",
-        "bias.repeat_interleave(x.shape[0] // mask.shape[0], 0)",
+        ".repeat(x.shape[0] // mask.shape[0], 1, 1, 1)",
+        ".repeat_interleave(x.shape[0] // mask.shape[0], 0)",
         definition,
         *PADDED,
     ),
@@ -150,11 +156,11 @@ MUTANTS = [
     (MultiHead.__init__, "(dim // num_heads) ** -0.5", "dim**-0.5", definition, *PADDED),
     (
         MultiHead.forward,
-        ", scale=self.scale)",
-        ")",
+        "dropout_p=dropout_p, scale=self.scale",
+        "dropout_p=dropout_p",
         test_attention.test_scale_is_that_of_a_head_unless_told_otherwise,
     ),
-    (MultiHead.forward, "out.transpose(1, 2).reshape", "out.reshape", definition, *PADDED),
+    (Window.forward, "out.transpose(1, 2).reshape", "out.reshape", definition, *PADDED),
     (
         MultiHead.forward,
         "if self.training else 0.0",
@@ -163,9 +169,9 @@ MUTANTS = [
         False,
     ),
     (
-        MultiHead.forward,
-        "attention(q, k, v, bias, self.scale",
-        "attention(q, k, v, None, self.scale",
+        Window.forward,
+        "attention(q, k, v, bias=term",
+        "attention(q, k, v, bias=None",
         test_model.test_explicit_path_equals_fused_path,
         (2, 3),
         True,
@@ -297,6 +303,15 @@ def mutate(monkeypatch, function, old, new):
     monkeypatch.setattr(function, "__code__", mutant.__code__)
 
 
+@pytest.fixture
+def no_masks_kept():
+    """Those from before would hide mistakes in making them, those made by mistake would stay."""
+    _masks._keep.cache_clear()
+    yield
+    _masks._keep.cache_clear()
+
+
+@pytest.mark.usefixtures("no_masks_kept")
 @pytest.mark.parametrize(
     "function, old, new, test, arguments",
     [(*mutant[:4], mutant[4:]) for mutant in MUTANTS],

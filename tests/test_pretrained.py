@@ -1,15 +1,17 @@
-"""Checkpoints: both layouts, strictly, and refusals that say why."""
+"""Checkpoints: all layouts, strictly, and refusals that say why."""
 
+import argparse
 import pickle
 
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision.models
-from oracles import official_keys, randomise, torchvision_key
+from oracles import official_keys, randomise, relative_error, torchvision_key
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from swinlib import SwinTransformer, load_pretrained
-from swinlib.pretrained import resize_bias_table
+from swinlib import SwinTransformer, WindowAttention, load_pretrained
+from swinlib.pretrained import LAYOUTS, export_state_dict, resize_bias_table
 
 SMALL = {
     "embed_dim": 16,
@@ -67,17 +69,13 @@ def test_a_file(tmp_path, as_path, wrapped):
     assert_loaded(model, state)
 
 
-def test_stored_buffers_are_ignored_whatever_they_hold():
+def test_stored_masks_are_ignored_whatever_they_hold():
     state, model = microsoft_state(), make_model()
-    index = model.layers[0].blocks[0].attn.relative_position_index.clone()
     for key in state:
-        if key.endswith("relative_position_index"):
-            state[key] = torch.zeros(3, 3, dtype=torch.int64)
         if key.endswith("attn_mask"):
             state[key] = torch.full((7,), torch.nan)
     load_pretrained(model, state)
     assert_loaded(model, state)
-    assert torch.equal(model.layers[0].blocks[0].attn.relative_position_index, index)
 
 
 def test_stored_buffers_may_be_missing():
@@ -111,7 +109,7 @@ def test_the_source_is_left_alone():
     state = microsoft_state(window_size=3)
     keys, tables = list(state), {k: v.clone() for k, v in state.items()}
     model = make_model()
-    load_pretrained(model, state, resize_bias=True)
+    load_pretrained(model, state, resize=True)
     with torch.no_grad():
         model.head.weight.zero_()
     assert list(state) == keys
@@ -140,7 +138,7 @@ def test_another_width():
 def test_another_window_size():
     message = refusal(make_model(), microsoft_state(window_size=3))
     assert "window_size is 3 there" in message
-    assert "resize_bias=True" in message
+    assert "resize=True" in message
     assert "layers.0.blocks.0.attn.relative_position_bias_table is (25, 2)" in message
     assert "(4 in all)" in message
 
@@ -270,7 +268,16 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source", [3, None, [1], {"state_dict": {}}, {"model": {"a": 1}}, {"a": torch.zeros(1), "b": 2}]
+    "source",
+    [
+        3,
+        None,
+        [1],
+        {"state_dict": 3},
+        {"weights": {}},
+        {"model": {"a": 1}},
+        {"a": torch.zeros(1), "b": 2},
+    ],
 )
 def test_something_else_than_tensors_by_name(source):
     with pytest.raises(TypeError, match="source.*got"):
@@ -313,7 +320,7 @@ def test_a_table_keeps_its_symmetry_and_its_dtype():
 @pytest.mark.parametrize("window", [3, 6, (2, 5)])
 def test_a_resized_model_runs(window):
     state, model = microsoft_state(), make_model(window_size=window)
-    load_pretrained(model, state, resize_bias=True)
+    load_pretrained(model, state, resize=True)
     for name, p in model.named_parameters():
         if name.endswith("relative_position_bias_table"):
             size = model.layers[0].blocks[0].window_size
@@ -325,7 +332,7 @@ def test_a_resized_model_runs(window):
 
 def test_resizing_repairs_only_the_window_size():
     model = make_model(window_size=3, num_classes=7)
-    message = refusal(model, microsoft_state(), resize_bias=True)
+    message = refusal(model, microsoft_state(), resize=True)
     assert "num_classes" in message
     assert "relative_position_bias_table" not in message
 
@@ -333,11 +340,339 @@ def test_resizing_repairs_only_the_window_size():
 @pytest.mark.parametrize("window", [(3, 5), (1, 5)])
 def test_resizing_leaves_fitting_tables_of_windows_that_are_not_square(window):
     model, state = make_model(window_size=window), microsoft_state(window_size=window)
-    load_pretrained(model, state, resize_bias=True)
+    load_pretrained(model, state, resize=True)
     assert_loaded(model, state)
 
 
 def test_resized_maps_to_the_same_keys():
     model = make_model(window_size=3)
-    load_pretrained(model, microsoft_state(), resize_bias=True)
+    load_pretrained(model, microsoft_state(), resize=True)
     assert set(model.state_dict()) == official_keys((2, 2))
+
+
+def test_a_table_of_a_window_that_is_not_square_is_resampled_as_what_it_is():
+    model, state = make_model(window_size=(2, 4)), microsoft_state(window_size=(4, 2))
+    load_pretrained(model, state, resize=True)
+    key = "layers.0.blocks.0.attn.relative_position_bias_table"
+    grid = state[key].T.reshape(1, 2, 7, 3)
+    wanted = F.interpolate(grid, size=(3, 7), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(model.state_dict()[key], wanted.flatten(2)[0].T)
+
+
+def test_a_position_embedding_is_resampled_as_by_the_official_loader():
+    model = make_model(ape=True, img_size=(48, 64))
+    state = microsoft_state(ape=True, img_size=32)
+    reason = refusal(model, state)
+    assert "(ape)" in reason and "img_size" in reason and "resize=True" in reason
+    load_pretrained(model, state, resize=True)
+    grid = state["absolute_pos_embed"].reshape(1, 8, 8, 16).permute(0, 3, 1, 2)
+    wanted = F.interpolate(grid, size=(12, 16), mode="bicubic").permute(0, 2, 3, 1).flatten(1, 2)
+    torch.testing.assert_close(model.absolute_pos_embed.detach(), wanted)
+
+
+# --- bias tables of the same size that mean something else ----------------------------------------
+
+
+@pytest.mark.parametrize("there, here", [((4, 2), (2, 4)), ((2, 2), (1, 5)), ((3, 5), (5, 3))])
+def test_a_table_of_another_window_with_as_many_rows(there, here):
+    message = refusal(make_model(window_size=here), microsoft_state(window_size=there))
+    assert f"that of a window {there}, and the model's window is {here}" in message
+    refusal(make_model(window_size=there), microsoft_state(window_size=here))
+
+
+def test_an_index_that_counts_otherwise():
+    state = microsoft_state()
+    for key in state:
+        if key.endswith("relative_position_index"):
+            state[key] = state[key].T.contiguous()
+    for options in ({}, {"resize": True}):
+        message = refusal(make_model(), state, **options)
+        assert "relative_position_index is numbered in another way" in message
+
+
+@pytest.mark.parametrize("form", [torch.Tensor.to_sparse, lambda x: x.to("meta")])
+def test_an_index_that_cannot_be_read(form):
+    state = microsoft_state()
+    key = "layers.1.blocks.1.attn.relative_position_index"
+    state[key] = form(state[key])
+    assert key in refusal(make_model(), state)
+
+
+# --- weights that are none ------------------------------------------------------------------------
+
+
+WEIGHTS = {
+    "sparse": (torch.Tensor.to_sparse, "torch.sparse_coo"),
+    "quantised": (lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), "quantised"),
+    "without numbers": (lambda x: x.to("meta"), "meta"),
+    "whole numbers": (lambda x: x.to(torch.int64), "torch.int64"),
+    "bools": (lambda x: x > 0, "torch.bool"),
+    "complex": (lambda x: x.to(torch.complex64), "torch.complex64"),
+    "fake": (lambda x: FakeTensorMode().from_tensor(x), "FakeTensor"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("key", ["patch_embed.proj.weight", "layers.1.blocks.1.mlp.fc2.weight"])
+def test_all_or_nothing(kind, key):
+    """Also when the last weight is the one that cannot be copied."""
+    change, word = WEIGHTS[kind]
+    state = microsoft_state()
+    state[key] = change(state[key])
+    message = refusal(make_model(), state)
+    assert key in message and word in message
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3, 5, 7, 1)])
+def test_every_misshapen_weight_is_named(layout, shape):
+    state, model = export_state_dict(make_model(seed=1), layout), make_model()
+    names = ("relative_position_index", "layers.1.", "blocks.1.", "stages.1", "features.3.")
+    for key in [key for key in state if not any(name in key for name in names)]:
+        for options in ({}, {"resize": True}):
+            with pytest.raises(ValueError, match="Likely reason|must be .* got shape"):
+                load_pretrained(model, state | {key: torch.zeros(shape)}, **options)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_a_file_cut_short_anywhere(tmp_path, new_format):
+    path = tmp_path / "swin.pth"
+    torch.save(microsoft_state(), path, _use_new_zipfile_serialization=new_format)
+    whole, model = path.read_bytes(), make_model()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for length in (0, 1, 2, 10, 100, 1000, len(whole) // 2, len(whole) - 1000, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError) as error:
+            load_pretrained(model, path)
+        assert str(path) in str(error.value)
+        assert ("empty" if length == 0 else "cut short") in str(error.value), length
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "content, word",
+    [
+        (b"<!DOCTYPE html>\n<html><body>Not found</body></html>", "web page"),
+        (b"\n\n  <html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+        (b"hello", "something else than a checkpoint"),
+    ],
+)
+@pytest.mark.parametrize("name", ["swin.pth", "swin.safetensors"])
+def test_a_file_that_is_something_else(tmp_path, name, content, word):
+    if name.endswith("safetensors"):
+        pytest.importorskip("safetensors")
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=word) as error:
+        load_pretrained(make_model(), path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_what_else_a_file_holds_is_named(tmp_path, new_format):
+    path = tmp_path / "swin.pth"
+    checkpoint = {"model": microsoft_state(), "args": argparse.Namespace(lr=0.1)}
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(pickle.UnpicklingError, match="argparse.Namespace") as error:
+        load_pretrained(make_model(), path)
+    command = str(error.value).split("once: ")[1]  # what the message says works
+    exec(command.replace('"weights.pth"', repr(str(tmp_path / "weights.pth"))), {"torch": torch})
+    assert_loaded(load_pretrained(make_model(), tmp_path / "weights.pth"), microsoft_state())
+
+
+def test_safetensors_and_a_folder(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    state = {k: v.contiguous() for k, v in export_state_dict(make_model(seed=1), "hf").items()}
+    safetensors.save_file(state, tmp_path / "model.safetensors")
+    for source in (tmp_path, tmp_path / "model.safetensors"):
+        assert_loaded(load_pretrained(make_model(), source), make_model(seed=1).state_dict())
+    (tmp_path / "model.safetensors").rename(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="model.safetensors or pytorch_model.bin"):
+        load_pretrained(make_model(), tmp_path)
+
+
+# --- layouts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("options", [{}, {"ape": True, "img_size": 32}, {"qkv_bias": False}])
+@pytest.mark.parametrize("depths", [(2, 2), (1, 2, 3, 1)])
+def test_there_and_back_bit_for_bit(layout, options, depths):
+    options = options | {"depths": depths, "num_heads": (1, 2, 4, 8)[: len(depths)]}
+    theirs, ours = make_model(seed=1, **options), make_model(**options)
+    state = export_state_dict(theirs, layout)
+    if layout != "official":
+        assert not set(state) <= set(theirs.state_dict())
+    load_pretrained(ours, state)
+    assert_loaded(ours, theirs.state_dict())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.net."])
+@pytest.mark.parametrize("container", ["model", "state_dict", "model_ema", "teacher"])
+def test_behind_any_prefix_in_any_container(layout, prefix, container):
+    theirs, ours = make_model(seed=1), make_model()
+    state = {prefix + key: value for key, value in export_state_dict(theirs, layout).items()}
+    load_pretrained(ours, {container: state, "epoch": 3})
+    assert_loaded(ours, theirs.state_dict())
+
+
+def test_of_two_containers_it_is_said_which_was_taken(capsys):
+    theirs, ours = make_model(seed=1), make_model()
+    load_pretrained(ours, {"model_ema": make_model().state_dict(), "model": theirs.state_dict()})
+    assert_loaded(ours, theirs.state_dict())
+    assert capsys.readouterr().out == "weights taken from 'model', not from 'model_ema'\n"
+
+
+def test_another_layout_is_refused():
+    with pytest.raises(ValueError, match="layout must be one of official, timm.*got 'keras'"):
+        export_state_dict(make_model(), "keras")
+
+
+def test_merging_in_the_order_of_unfold():
+    """What mmdetection computes with the exported weights is what we do."""
+    model = make_model()
+    merging, x = model.layers[0].downsample, torch.randn(2, 6, 8, 16)
+    state = export_state_dict(model, "mm")
+    stacked = F.unfold(x.permute(0, 3, 1, 2), 2, stride=2).mT  # (B, n, C * 4), C first
+    weight, bias = (state[f"stages.0.downsample.norm.{name}"] for name in ("weight", "bias"))
+    stacked = F.layer_norm(stacked, (64,), weight, bias)
+    out = stacked @ state["stages.0.downsample.reduction.weight"].T
+    torch.testing.assert_close(out.view(2, 3, 4, 32), merging(x))
+
+
+@pytest.mark.parametrize("layout", ["official", "mm"])
+def test_a_detectors_backbone(layout, capsys):
+    """A norm for each stage, no head, and the rest of the detector beside it."""
+    theirs, ours = make_model(seed=1), make_model()
+    state = export_state_dict(theirs, layout)
+    state = {k: v for k, v in state.items() if not k.startswith(("head", "norm"))}
+    state |= {f"norm{i}.{k}": torch.rand(16 * 2**i) for i in (0, 1) for k in ("weight", "bias")}
+    state = {f"backbone.{key}": value for key, value in state.items()}
+    state["neck.lateral_convs.0.conv.weight"] = torch.zeros(3, 3)
+    message = refusal(ours, {"state_dict": state})
+    assert "a backbone without a head for classes beside neck, norm0; new_head=True" in message
+    head = ours.head.weight.clone()
+    load_pretrained(ours, {"state_dict": state}, new_head=True)
+    assert torch.equal(ours.head.weight, head)
+    assert torch.equal(ours.norm.weight, state["backbone.norm1.weight"])
+    for name, p in ours.layers.named_parameters():
+        assert torch.equal(p, theirs.layers.get_parameter(name))
+    assert "neck, norm0" in capsys.readouterr().out
+
+
+def test_weights_of_simmim():
+    theirs, ours = make_model(seed=1, num_classes=0), make_model()
+    state = {f"encoder.{key}": value for key, value in theirs.state_dict().items()}
+    state |= {"encoder.mask_token": torch.zeros(1, 1, 16), "decoder.0.weight": torch.zeros(3, 3)}
+    assert "without a head" in refusal(ours, {"model": state})
+    load_pretrained(ours, {"model": state}, new_head=True)
+    assert torch.equal(ours.norm.weight, theirs.norm.weight)
+
+
+def test_a_new_head(capsys):
+    state, model = microsoft_state(), make_model(num_classes=7)
+    assert "num_classes is 5 there, 7 here; new_head=True" in refusal(model, state)
+    head = model.head.weight.clone()
+    load_pretrained(model, state, new_head=True)
+    assert torch.equal(model.head.weight, head)
+    assert torch.equal(model.norm.weight, state["norm.weight"])
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1 and "head left as it is" in out
+    load_pretrained(make_model(num_classes=0), state, new_head=True)
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, torch.compile])
+def test_a_wrapped_model_is_filled_inside(wrap):
+    model, state = make_model(), microsoft_state()
+    wrapped = wrap(model)
+    assert load_pretrained(wrapped, state) is wrapped
+    assert_loaded(model, state)
+    assert set(export_state_dict(wrapped, "official")) == set(model.state_dict())
+
+
+def test_something_else_than_a_swin_is_not_filled():
+    with pytest.raises(TypeError, match="model must be a SwinTransformer, got Linear"):
+        load_pretrained(torch.nn.Linear(1, 1), microsoft_state())
+
+
+def test_a_model_built_without_memory():
+    with torch.device("meta"):
+        model = SwinTransformer(**SMALL)
+    with pytest.raises(ValueError, match="meta device.*to_empty"):
+        load_pretrained(model, microsoft_state())
+    model.to_empty(device="cpu")
+    for module in model.modules():
+        if isinstance(module, WindowAttention):
+            module.relative_position_index.fill_(3)  # whatever the memory held
+    load_pretrained(model.eval(), microsoft_state())
+    x = torch.randn(1, 3, 40, 28)
+    assert torch.equal(model(x), make_model(seed=1)(x))
+
+
+# --- the real classes of others -------------------------------------------------------------------
+
+OPTIONS = [{}, {"window_size": 7}, {"depths": (1, 1, 2), "num_heads": (2, 4, 8)}]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_timms_model(options):
+    timm = pytest.importorskip("timm")
+    options = SMALL | options
+    size = 4 * options["window_size"] * 2 ** len(options["depths"])
+    theirs = randomise(timm.models.SwinTransformer(img_size=size, **options)).eval()
+    ours = load_pretrained(make_model(seed=1, **options), theirs.state_dict())
+    x = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        assert relative_error(ours(x), theirs(x)) < 1e-5
+        other = make_model(seed=2, **options)
+        theirs.load_state_dict(export_state_dict(other, "timm"), strict=True)
+        assert relative_error(theirs(x), other(x)) < 1e-5
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_hugging_faces_model(options, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    safetensors = pytest.importorskip("safetensors.torch")
+    options = SMALL | options
+    size = 4 * options["window_size"] * 2 ** len(options["depths"])
+    names = {"num_classes": "num_labels"}
+    config = {names.get(k, k): list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    config = transformers.SwinConfig(image_size=size, **config)
+    theirs = randomise(transformers.SwinForImageClassification(config)).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    x = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        for source in (theirs.state_dict(), tmp_path / "theirs"):
+            ours = load_pretrained(make_model(seed=1, **options), source)
+            assert relative_error(ours(x), theirs(x).logits) < 1e-5
+        other = make_model(seed=2, **options)
+        names = "hf5" if transformers.__version__ >= "5" else "hf"
+        theirs.load_state_dict(export_state_dict(other, names), strict=True)
+        assert relative_error(theirs(x).logits, other(x)) < 1e-5
+        state = {k: v.contiguous() for k, v in export_state_dict(other, "hf").items()}
+        safetensors.save_file(state, tmp_path / "theirs/model.safetensors", {"format": "pt"})
+        theirs = transformers.SwinForImageClassification.from_pretrained(tmp_path / "theirs")
+        assert relative_error(theirs.eval()(x).logits, other(x)) < 1e-5
+    bare = transformers.SwinModel(config, add_pooling_layer=False)
+    load_pretrained(ours, bare.state_dict(), new_head=True)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_torchvisions_model(options):
+    options = SMALL | options
+    depths, heads = list(options["depths"]), list(options["num_heads"])
+    M = options["window_size"]
+    theirs = torchvision.models.SwinTransformer(
+        [4, 4], 16, depths, heads, [M, M], num_classes=5
+    ).eval()
+    ours = make_model(seed=1, **options)
+    theirs.load_state_dict(export_state_dict(ours, "torchvision"), strict=True)
+    x = torch.randn(2, 3, 72, 100)
+    with torch.no_grad():
+        assert relative_error(theirs(x), ours(x)) < 1e-5

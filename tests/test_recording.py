@@ -1,10 +1,14 @@
 """Attention weights recorded, and laid back on the map."""
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import pytest
 import torch
 from oracles import randomise, relative_error, window_attention
+from torch.optim.swa_utils import AveragedModel
 
 from swinlib import SwinTransformer, SwinTransformerBlock, record_attention
 
@@ -166,3 +170,61 @@ def test_part_of_a_model_can_be_recorded():
     with record_attention(model.layers[1]) as records:
         model(torch.randn(1, 3, 32, 32))
     assert list(records) == ["blocks.0", "blocks.1"]
+
+
+# --- one recording at a time, in one thread, on one model -----------------------------------------
+
+
+@pytest.mark.parametrize("inner", [lambda model: model, lambda model: model.layers[1]])
+def test_a_model_that_is_being_recorded_is_refused(inner):
+    model, images = make_model(), torch.randn(1, 3, 32, 32)
+    with record_attention(model) as records:
+        with pytest.raises(RuntimeError, match="model must not be recorded already, but block"):
+            with record_attention(inner(model)):
+                pass
+        model(images)
+    assert len(records) == 4 and count_hooks(model) == 0
+    with record_attention(model.layers[0]) as first, record_attention(model.layers[1]) as second:
+        model(images)
+    assert len(first) == len(second) == 2
+
+
+@pytest.mark.parametrize("copying", [copy.deepcopy, pickle.dumps, AveragedModel])
+def test_copies_inside_are_refused(copying):
+    model, images = make_model(), torch.randn(1, 3, 32, 32)
+    with record_attention(model) as records:
+        with pytest.raises(RuntimeError, match="copied or saved inside record_attention"):
+            copying(model)
+        model(images)
+    assert len(records) == 4
+    copied = copy.deepcopy(model)
+    assert count_hooks(copied) == 0 and torch.equal(copied(images), model(images))
+
+
+def test_another_threads_pictures_are_not_recorded():
+    model = make_model().requires_grad_(False)
+    small, large = torch.randn(1, 3, 32, 32), torch.randn(2, 3, 64, 64)
+    wanted = model(large)
+    with ThreadPoolExecutor(1) as pool, record_attention(model) as records:
+        assert torch.equal(pool.submit(model, large).result(), wanted)
+        assert records == {}
+        model(small)
+        first = {name: record.weights for name, record in records.items()}
+        assert torch.equal(pool.submit(model, large).result(), wanted)
+        assert all(records[name].weights is first[name] for name in first)
+    assert len(first) == 4
+
+
+def test_attention_of_a_block_called_in_parts():
+    """Not through its forward, so nobody knows the map: it works, and there is no record."""
+    model, x = make_model().requires_grad_(False), torch.randn(1, 8, 8, 16)
+    wanted = model.layers[0].blocks[1].window_attention(x)
+    with record_attention(model) as records:
+        out = model.layers[0].blocks[1].window_attention(x)
+    assert relative_error(out, wanted) < 1e-5 and records == {}
+
+
+def test_something_else_than_a_module():
+    with pytest.raises(TypeError, match="model must be a torch.nn.Module, got int"):
+        with record_attention(3):
+            pass

@@ -252,8 +252,9 @@ def gpu() -> TrainConfig:
         # model
         patch_size=2,
         embed_dim=96,
-        depths=(2, 6, 2),
+        depths=(4, 8, 2),
         num_heads=(3, 6, 12),
+        stem="convolutions",
         window_size=4,
         init_std=0.04,
         drop_path_rate=0.1,

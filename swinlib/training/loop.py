@@ -285,8 +285,6 @@ def train(
     forward = ranks.wrap(run.model)
     compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
-        # The blocks' masks, made at a first forward pass, are constants for the compiler.
-        _evaluate(run.model, data.val_images[:1], data.val_labels[:1], data, config)
         forward = torch.compile(forward)
 
     start = time.perf_counter() - run.seconds

@@ -37,7 +37,7 @@ def _without_shift(model, map_size):
 
 def _without_mask(model, map_size):
     for block in _blocks(model):
-        block.attn_mask = lambda H, W, like: None
+        block.__class__ = _UnmaskedBlock
 
 
 def _without_relative_bias(model, map_size):
@@ -57,6 +57,11 @@ def _without_windows(model, map_size):
             )
             block.attn, block.window_size, block.shift_size = whole, (map_size,) * 2, (0, 0)
         map_size = -(-map_size // 2)  # the merging halves the map, rounded up
+
+
+class _UnmaskedBlock(SwinTransformerBlock):
+    def attn_mask(self, H, W, shift_size, like):
+        return None
 
 
 TAKE_AWAY = {  # in the order in which they are taken: new windows come with a new table
