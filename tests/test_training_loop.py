@@ -183,7 +183,7 @@ def test_compiled_steps_are_the_same_steps(monkeypatch):
     calls = []
     real = torch.compile
 
-    def quick(model):
+    def quick(model, mode=None):
         calls.append(model)
         return real(model, backend="eager")
 
