@@ -298,7 +298,7 @@ def gpu_quick() -> TrainConfig:
         mix_probability=0.5,
         epochs=60,
         warmup_epochs=5,
-        average_decay=0.98,
+        average_decay=0.9,
     )
 
 
