@@ -12,7 +12,8 @@ import torch
 import swinlib
 from nbsolve import TAG, solve, stub_name
 from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson
-from swinlib.lab.exercises.checking import Watch, near
+from swinlib.lab.exercises.comparing import near
+from swinlib.lab.exercises.running import Watch
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SLOW = 2.0  # seconds a check may take

@@ -354,7 +354,7 @@ WRONG = {
         (rates_all_equal, "the rate of the last one"),
         (rates_falling, "falls from the first block to the last"),
         (rates_keep, "*keeping* a branch"),
-        (rates_divided_by_zero, "one of a single block"),
+        (rates_divided_by_zero, "a model of a single block: it stops with ZeroDivisionError"),
         (rates_swin_t, "wanted ((0, 0.125), (0.25, 0.375, 0.5))"),
         (rates_lost_blocks, "but with stages of one and of three blocks: gives"),
         (rates_sum, "wanted 2 values"),

@@ -416,7 +416,7 @@ WRONG = {
         (back_channels_first, "axes are in another order"),
         (back_in_float32, "of type torch.float32, wanted torch.float16"),
         (back_one_picture, "the shape is (1, 4, 2), wanted (2, 4, 2)"),
-        (back_backwards, "4 of 8 numbers are wrong"),
+        (back_backwards, "the right numbers, but 4 of them at wrong places"),
     ],
 }
 RIGHT = {

@@ -1,6 +1,8 @@
 """Exercises that are checked the moment their cell runs, and say what is wrong.
 
-checking.py   `@exercise`: runs an answer on hard inputs and finds words for what it got wrong
+running.py    runs an answer: on copies, watched, stopped in time, leaving everything as it was
+comparing.py  compares results, and puts values into words
+checking.py   `@exercise`: tries an answer on hard inputs and finds words for what it got wrong
 patches.py …  one module a lesson: what is asked, a solution, hints, and mistakes worth a sentence
 """
 
@@ -8,18 +10,8 @@ import os
 from functools import cache
 from importlib import import_module
 
-from swinlib.lab.exercises.checking import Exercise, Verdict, check, with_help
+from swinlib.lab.exercises.checking import LESSONS, Exercise, Verdict, check, with_help
 
-LESSONS = {
-    "01": "patches",
-    "02": "attention",
-    "03": "windows",
-    "04": "shift",
-    "05": "position",
-    "06": "merging",
-    "07": "model",
-    "08": "training",
-}
 STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
 
 
@@ -34,6 +26,7 @@ def exercise(function):
         NameError: no exercise has this name.
         AssertionError: not right, while the environment variable SWINLIB_EXERCISES is "strict".
     """
+    __tracebackhide__ = True  # IPython leaves this frame out
     asked = find(function.__name__)
     verdict = check(asked, function)
     if os.environ.get(STRICT) == "strict" and not verdict.right:
@@ -44,6 +37,7 @@ def exercise(function):
 
 def find(name: str) -> Exercise:
     """The exercise whose function has this name."""
+    __tracebackhide__ = True
     if name not in all_exercises():
         raise NameError(
             f"no exercise is called {name!r}: keep the name of the function as it was. "
@@ -64,6 +58,7 @@ def of_lesson(lesson: str) -> tuple[Exercise, ...]:
 
 
 __all__ = [
+    "LESSONS",
     "STRICT",
     "Exercise",
     "Verdict",

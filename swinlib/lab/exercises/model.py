@@ -55,11 +55,6 @@ def _rates_kept(depths, last_rate):
     return [[1 - rate for rate in stage] for stage in rates_by_stage(depths, last_rate)]
 
 
-def _rates_no_lone_block(depths, last_rate):
-    steps = sum(depths) - 1
-    return _in_stages([last_rate * i / steps for i in range(sum(depths))], depths)
-
-
 def same_rates(got, wanted, *_):
     """As `agree`, where a stage's rates may also be a tensor."""
     return agree(_as_lists(got), _as_lists(wanted))
@@ -128,11 +123,6 @@ RATES = Exercise(
         Mistake(
             "these are the probabilities of *keeping* a branch. Wanted are those of dropping it.",
             _rates_kept,
-        ),
-        Mistake(
-            "right for every model but one of a single block, where the steps from first to last "
-            "are none, and nothing can be divided by them.",
-            _rates_no_lone_block,
         ),
     ),
 )
