@@ -10,7 +10,14 @@ import os
 from functools import cache
 from importlib import import_module
 
-from swinlib.lab.exercises.checking import LESSONS, Exercise, Verdict, check, with_help
+from swinlib.lab.exercises.checking import (
+    LESSONS,
+    Exercise,
+    Verdict,
+    check,
+    in_lines,
+    with_help,
+)
 
 STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
 
@@ -23,7 +30,7 @@ def exercise(function):
     little more at every call, and ``name.solution()`` shows a solution.
 
     Raises:
-        NameError: no exercise has this name.
+        UnknownExercise: no exercise has this name; a NameError.
         AssertionError: not right, while the environment variable SWINLIB_EXERCISES is "strict".
     """
     __tracebackhide__ = True  # IPython leaves this frame out
@@ -35,11 +42,22 @@ def exercise(function):
     return with_help(function if verdict.right else asked.solution, asked)
 
 
+class UnknownExercise(NameError):
+    """No exercise has this name."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: no lines of the check's."""
+        return in_lines(f"{type(self).__name__}: {self}").splitlines()
+
+
 def find(name: str) -> Exercise:
-    """The exercise whose function has this name."""
-    __tracebackhide__ = True
+    """The exercise whose function has this name.
+
+    Raises:
+        UnknownExercise: there is none.
+    """
     if name not in all_exercises():
-        raise NameError(
+        raise UnknownExercise(
             f"no exercise is called {name!r}: keep the name of the function as it was. "
             f"There are {', '.join(sorted(all_exercises()))}"
         )
@@ -61,6 +79,7 @@ __all__ = [
     "LESSONS",
     "STRICT",
     "Exercise",
+    "UnknownExercise",
     "Verdict",
     "check",
     "all_exercises",

@@ -232,7 +232,7 @@ def judged(asked: Exercise, answer: Callable) -> Verdict:
         return Verdict(asked.name, "wrong", says)
     tried, called = try_out(asked, answer, cases)
     trial = Trial(asked, cases[: len(tried)], tried, solved(asked, cases[: len(tried)]))
-    shown = trial.failing[0] if trial.failing else 0
+    shown = trial.failing[-1 if tried[-1].stopped else 0] if trial.failing else 0
     printed = show_printed(trial, shown)
     first = tried[0]
     if isinstance(first.error, NotImplementedError) and running.is_raised_by_hand(first.error):

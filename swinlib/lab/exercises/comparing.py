@@ -30,7 +30,7 @@ def agree(got, wanted, *args) -> str | None:
         return agree_many(got, wanted, *args)
     if isinstance(wanted, Tensor):
         return agree_tensors(got, wanted, *args)
-    if isinstance(got, Tensor) and got.numel() == 1:
+    if is_tensor(got) and got.numel() == 1:
         got = got.item()
     if isinstance(wanted, numbers.Number):
         return agree_numbers(got, wanted)
@@ -82,9 +82,8 @@ def agree_tensors(got, wanted: Tensor, *args) -> str | None:
     """As `agree`, for tensors, with a word on axes and shapes where that is all that is wrong."""
     if not isinstance(got, Tensor):
         return f"returns {describe(got)}, wanted a tensor"
-    if got.device != wanted.device or got.layout != wanted.layout:
-        there, here = (f"{x.layout} on {x.device}".removeprefix("torch.") for x in (got, wanted))
-        return f"the result is {there}, wanted {here}"
+    if not is_tensor(got):
+        return f"returns {describe(got)}, wanted a plain tensor on the CPU"
     kind = ""
     if got.dtype != wanted.dtype:
         kind = f"of type {got.dtype}, wanted {wanted.dtype}"
@@ -171,13 +170,14 @@ def common_factor(got: Tensor, wanted: Tensor) -> float | None:
 
 def describe(value, digits: int = 6) -> str:
     """A value in one line; a tensor by its shape and type, unless it is a single number."""
+    if is_tensor(value) and value.ndim == 0:
+        return number(value, digits)
     if is_tensor(value):
-        if value.ndim == 0 and not value.is_meta:
-            return number(value, digits)
         kind = str(value.dtype).removeprefix("torch.")
-        strided = value.layout is torch.strided
-        scattered = "" if not strided or value.is_contiguous() else ", not contiguous"
+        scattered = "" if value.is_contiguous() else ", not contiguous"
         return f"a tensor of shape {tuple(value.shape)}, {kind}{scattered}"
+    if isinstance(value, Tensor):
+        return f"a tensor on {value.device}, {value.layout}".replace("torch.", "")
     if type(value) in (tuple, list):
         return "(" + ", ".join(describe(v, digits) for v in value) + ")"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -227,7 +227,10 @@ def argument_names(function: Callable, count: int) -> list[str]:
 
 
 def is_tensor(value) -> bool:
-    return isinstance(value, Tensor)
+    """Whether a value is a tensor whose numbers can be read here and now."""
+    if not isinstance(value, Tensor) or value.is_nested or value.is_quantized:
+        return False
+    return value.layout is torch.strided and value.device.type == "cpu"
 
 
 def copied(arg):
@@ -252,7 +255,7 @@ def detached(result):
     """A result without its way back to what it was computed from."""
     if isinstance(result, tuple | list) and type(result) in (tuple, list):
         return type(result)(map(detached, result))
-    return result.detach() if is_tensor(result) else result
+    return result.detach() if isinstance(result, Tensor) else result
 
 
 def gradients_of(result, args: dict) -> dict[str, Tensor | None]:
