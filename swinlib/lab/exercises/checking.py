@@ -65,10 +65,12 @@ class Mistake:
     Attributes:
         says: the sentence, which helps without giving the answer away.
         like: a function that makes this mistake and no other.
+        or_like: others, which make it in another way.
     """
 
     says: str
     like: Callable
+    or_like: tuple[Callable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,8 +205,11 @@ class Trial:
     @cached_property
     def words(self) -> list[str | None]:
         """What is wrong with each outcome; None where it is right."""
-        trio = zip(self.tried, self.wanted, self.cases, strict=True)
-        return [self.asked.judge(outcome, wanted, case) for outcome, wanted, case in trio]
+        return [self.judge(outcome, number) for number, outcome in enumerate(self.tried)]
+
+    def judge(self, outcome: Outcome, number: int) -> str | None:
+        """What is wrong with an outcome of one of the cases; None where it is right."""
+        return self.asked.judge(outcome, self.wanted[number], self.cases[number])
 
     @property
     def failing(self) -> list[int]:
@@ -355,34 +360,33 @@ def likeliest(trial: Trial) -> str | None:
     """The sentence on the mistake that explains the answer on every case, where one does."""
     best, most = None, 0
     for mistake in trial.asked.mistakes:
-        made = [attempt(mistake.like, case.args) for case in trial.cases]
-        alike = explained(trial, made)
-        if alike is not None and len(alike) > most:
-            best, most = mistake.says, len(alike)
+        for like in (mistake.like, *mistake.or_like):
+            alike = explained(trial, [attempt(like, case.args) for case in trial.cases])
+            if alike is not None and len(alike) > most:
+                best, most = mistake.says, len(alike)
     return best
 
 
 def explained(trial: Trial, made: list[Outcome]) -> list[int] | None:
     """Numbers of the cases in which an answer did what a mistake does; None if it made another.
 
-    It made this one if it is right wherever the mistake is harmless, and returns what the mistake
-    returns in the first failing case and in most of the others. That both raise an error says
-    little: it supports a match beside a wrong value only, and only in the same words.
+    It made this one if it returns what the mistake returns wherever both return something, and is
+    wrong there only where the mistake is. That both raise an error says little: it supports a match
+    beside a wrong value only, and only in the same words.
     """
-    alike, values = [], set()
+    alike, wrong_value = [], False
     for number, (theirs, ours) in enumerate(zip(made, trial.tried, strict=True)):
         if theirs.error is None and ours.error is None:
-            if alike_results(trial, number, theirs):
-                alike.append(number)
-            elif trial.words[number] is None:
+            harmless = trial.judge(theirs, number) is None
+            if not alike_results(trial, number, theirs) or (harmless and trial.words[number]):
                 return None
-            values.add(number)
+            wrong_value |= not harmless
+            alike.append(number)
         elif type(theirs.error) is type(ours.error) and str(theirs.error) == str(ours.error):
             alike.append(number)
-    failing, values = set(trial.failing), values & set(trial.failing)
-    most = 3 * len(values & set(alike)) >= 2 * len(values) > 0
+    failing = set(trial.failing)
     enough = 2 * len(failing & set(alike)) >= len(failing)
-    return alike if most and enough and trial.failing[0] in alike else None
+    return alike if wrong_value and enough and trial.failing[0] in alike else None
 
 
 def alike_results(trial: Trial, number: int, theirs: Outcome) -> bool:
@@ -404,10 +408,9 @@ def in_general(trial: Trial) -> str:
         says = f"{OTHER_AXES} {order}"
     if trial.tried[first].error and any(is_half(arg) for arg in case.args):
         says += ". Half precision is tried too, and the result keeps its type"
-    if first == 0:
-        return ended(says)
     before = "the case" if first == 1 else f"the {first} cases"
-    return ended(f"right in {before} before, but with {case.what}: {says}")
+    before = f"right in {before} before, but " if first else ""
+    return ended(f"{before}with {case.what}: {says}")
 
 
 def other_order(trial: Trial) -> tuple[int, ...] | None:

@@ -56,12 +56,12 @@ def _rates_kept(depths, last_rate):
 
 
 def same_rates(got, wanted, *_):
-    """As `agree`, where a stage's rates may also be a tensor."""
+    """As `agree`, where a stage's rates may also be a tensor or an array."""
     return agree(_as_lists(got), _as_lists(wanted))
 
 
 def _as_lists(rates):
-    if isinstance(rates, torch.Tensor):
+    if hasattr(rates, "tolist"):  # a tensor or an array of NumPy
         return rates.tolist()
     if isinstance(rates, tuple | list):
         return [_as_lists(stage) for stage in rates]
