@@ -82,8 +82,9 @@ def test_at_least_six_wrong_answers_with_messages_of_their_own(asked):
 def test_every_known_mistake_is_recognised(asked, swinlib_may_answer):
     """A sentence that no answer can bring about would be dead."""
     for mistake in asked.mistakes:
-        verdict = check(asked, mistake.like)
-        assert verdict.says == mistake.says, f"{mistake.like.__name__}: {verdict}"
+        for like in (mistake.like, *mistake.or_like):
+            verdict = check(asked, like)
+            assert verdict.says == mistake.says, f"{like.__name__}: {verdict}"
 
 
 @each

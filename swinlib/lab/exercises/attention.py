@@ -239,6 +239,10 @@ def _padding_answers_from_30000(q, k, v, real):
     return _scaled(q, k).masked_fill(~real[:, None, None, :], -3e4).softmax(-1) @ v
 
 
+def _padding_answers_to_a_bias(q, k, v, real):
+    return (_scaled(q, k) + torch.where(real, 0, -3e4)[:, None, None].to(q)).softmax(-1) @ v
+
+
 def _scaled_by(power):
     def like(q, k, v, real):
         return attend_to_real(q * q.shape[-1] ** power, k, v, real)
@@ -308,7 +312,7 @@ REAL = Exercise(
         Mistake(
             "nobody looks at padding, but padded tokens get an answer too. Theirs must be zeros.",
             _padding_answers,
-            (_padding_answers_from_30000,),
+            (_padding_answers_from_30000, _padding_answers_to_a_bias),
         ),
         Mistake(
             "a picture that is all padding gives NaN: in a row of nothing but minus infinity the "

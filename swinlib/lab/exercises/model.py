@@ -51,6 +51,11 @@ def _rates_reversed(depths, last_rate):
     return _in_stages(_rates_flat(depths, last_rate)[::-1], depths)
 
 
+def _rates_down_to_0(depths, last_rate):
+    """A lone block has the last rate."""
+    return _in_stages(torch.linspace(last_rate, 0, sum(depths)).tolist(), depths)
+
+
 def _rates_kept(depths, last_rate):
     return [[1 - rate for rate in stage] for stage in rates_by_stage(depths, last_rate)]
 
@@ -119,6 +124,7 @@ RATES = Exercise(
             "it falls from the first block to the last. Late blocks can be missed, early "
             "ones cannot.",
             _rates_reversed,
+            (_rates_down_to_0,),
         ),
         Mistake(
             "these are the probabilities of *keeping* a branch. Wanted are those of dropping it.",
