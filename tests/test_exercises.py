@@ -1,10 +1,8 @@
 """The exercises' checks, tested: right answers pass, wrong ones are told what is wrong."""
 
 import importlib
-import inspect
 import random
 import re
-import textwrap
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 
 import swinlib
 from nbsolve import TAG, solve, stub_name
@@ -457,21 +456,7 @@ def test_an_answer_may_call_itself():
         return (scores - scores.logsumexp(-1)).exp()
 
     assert check(find("safe_softmax"), safe_softmax).right
-
-    answer = {"torch": torch, "__name__": "cell"}
-    source = inspect.getsource(test_an_answer_may_call_itself)
-    source = textwrap.dedent(source[source.index("    def safe") : source.index("    assert")])
-    answer["safe_softmax"] = before = exercise(lambda_named("safe_softmax"))
-    exec(source.replace("def safe", "def safe"), answer)  # after the stub, as in a notebook
-    assert check(find("safe_softmax"), answer["safe_softmax"]).right
-    assert before is not answer["safe_softmax"]
-
-
-def lambda_named(name):
-    def stub(scores): ...
-
-    stub.__name__ = name
-    return stub
+    assert exercise(safe_softmax) is safe_softmax
 
 
 def test_other_parameters_are_told_at_once():
@@ -503,6 +488,90 @@ def test_importing_a_module_is_no_call_and_earlier_lessons_may_be_used():
         return windows.reshape(B, H // kh, W // kw, -1)
 
     assert check(find("merge_neighbours"), merge_neighbours).right
+
+
+# --- in a kernel --------------------------------------------------------------------------------
+
+
+class Kernel:
+    """A real kernel: runs cells, and may be interrupted as by the stop button."""
+
+    def __init__(self):
+        self.manager, self.client = start_new_kernel(kernel_name="python3")
+
+    def run(self, source: str, interrupt_after: str | None = None) -> str:
+        """What a cell shows as text, errors as well; interrupted once a text has been printed."""
+        sent, shown = self.client.execute(source), ""
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "status" and content["execution_state"] == "idle":
+                return shown
+            shown += content.get("text", "") + "\n".join(content.get("traceback", []))
+            if interrupt_after and interrupt_after in shown:
+                self.manager.interrupt_kernel()
+                interrupt_after = None
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    kernel = Kernel()
+    shown = kernel.run(
+        "import sys, torch\n"
+        "from swinlib.lab.exercises import exercise, running\n"
+        "running.SECONDS = 1.0"
+    )
+    assert shown == ""
+    yield kernel
+    kernel.manager.shutdown_kernel(now=True)
+
+
+ENDLESS = """
+@exercise
+def safe_softmax(scores):
+    {before}
+    while scores.ndim > 1:
+        scores = scores + 0
+"""
+AFTERWARDS = "print(safe_softmax(torch.zeros(1, 4)).tolist())"
+
+
+def test_in_a_kernel_an_endless_loop_is_stopped(kernel):
+    shown = kernel.run(ENDLESS.format(before="pass"))
+    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds, with one row of three scores")
+    assert "does your loop end? It" in shown and "Traceback" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_the_stop_button_ends_an_answer(kernel):
+    kernel.run("running.SECONDS = 60.0")
+    source = ENDLESS.format(before="sys.__stdout__.flush(); print('begun', file=screen)")
+    kernel.run("screen = sys.stdout")  # past what keeps an answer's prints
+    shown = kernel.run(source, interrupt_after="begun")
+    assert "✗ safe_softmax: stopped: does your loop end? It was at `" in shown
+    assert "Traceback" not in shown and "checking.py" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_a_wrong_name_shows_nothing_of_the_check(kernel):
+    shown = kernel.run("@exercise\ndef safe_softmx(scores): ...")
+    assert shown.startswith("UnknownExercise: no exercise is called 'safe_softmx'")
+    assert "raise" not in shown and ".py" not in shown
+
+
+def test_in_a_kernel_an_answer_calls_itself_after_the_stub(kernel):
+    kernel.run("@exercise\ndef safe_softmax(scores): ...")
+    shown = kernel.run(
+        "@exercise\n"
+        "def safe_softmax(scores):\n"
+        "    if scores.ndim > 1:\n"
+        "        return torch.stack([safe_softmax(row) for row in scores])\n"
+        "    return (scores - scores.logsumexp(-1)).exp()"
+    )
+    assert shown.startswith("✓ safe_softmax: right.")
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
 
 
 # --- how results are compared -------------------------------------------------------------------
