@@ -470,7 +470,7 @@ WRONG = {
         (weight_spoilt, "writes into its input `weight`"),
     ],
     "overlapping_patches": [
-        (patches_columns_viewed, "(B, C*Ph*Pw, patches)"),
+        (patches_columns_viewed, "gives every patch as a *column*"),
         (patches_without_overlap, "side by side"),
         (patches_steps_swapped, "the step of the rows for the columns"),
         (patches_one_step, "first step for both axes"),
@@ -493,7 +493,7 @@ WRONG = {
     "put_back": [
         (back_sorted, "into the order of their places and then stay at the front"),
         (back_zeros_are_empty, "for an empty place"),
-        (back_sum_zero_is_empty, "or one whose numbers add up to 0"),
+        (back_sum_zero_is_empty, "for an empty place"),
         (back_of_four, "but with three pictures: it stops with IndexError: index 4"),
         (back_by_argsort, "in which order they come"),
         (back_first_places, "first picture's places"),

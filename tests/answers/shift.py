@@ -418,7 +418,7 @@ def mask_as_integers(*args):
 WRONG = {
     "roll_by_slicing": [
         (roll_both_on_rows, "both steps roll the same axis"),
-        (roll_by_numpy, "it calls `roll`"),
+        (roll_by_numpy, "calls `roll`"),
         (roll_by_torch, "calls `roll`"),
         (roll_down, "down and to the right"),
         (roll_batch, "rolls the batch and the rows"),
