@@ -1,18 +1,22 @@
 """The exercises' checks, tested: right answers pass, wrong ones are told what is wrong."""
 
 import importlib
+import random
 import re
 import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
+from jupyter_client.manager import start_new_kernel
 
 import swinlib
 from nbsolve import TAG, solve, stub_name
-from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson
-from swinlib.lab.exercises.checking import Watch, near
+from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson, running
+from swinlib.lab.exercises.comparing import agree, digits_apart, near
+from swinlib.lab.exercises.running import Watch
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SLOW = 2.0  # seconds a check may take
@@ -42,21 +46,21 @@ def swinlib_may_answer(monkeypatch):
 
 @each
 def test_the_solution_is_right_and_checked_in_time(asked, swinlib_may_answer):
-    start = time.perf_counter()
+    start = time.process_time()
     verdict = check(asked, asked.solution)
     assert verdict.right, verdict
-    assert time.perf_counter() - start < SLOW
+    assert time.process_time() - start < SLOW
     assert str(verdict) == str(asked.praise)
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG, ids=label)
 def test_a_wrong_answer_is_told_its_own_mistake(name, answer, words):
-    start = time.perf_counter()
+    start = time.process_time()
     verdict = check(find(name), answer)
     assert verdict.state == "wrong", verdict
     assert words in verdict.says, verdict
     assert "\n" not in verdict.says
-    assert time.perf_counter() - start < SLOW
+    assert time.process_time() - start < SLOW
 
 
 @pytest.mark.parametrize(("name", "answer"), RIGHT, ids=label)
@@ -68,17 +72,17 @@ def test_a_right_answer_in_another_style_is_right(name, answer):
 @each
 def test_at_least_six_wrong_answers_with_messages_of_their_own(asked):
     pairs = next(m.WRONG[asked.name] for m in ANSWERS.values() if asked.name in m.WRONG)
-    says = [check(asked, answer).says for answer, _ in pairs]
-    assert len(pairs) >= 6
-    assert len(set(says)) == len(says), "two mistakes are told the same"
+    says = {check(asked, answer).says for answer, _ in pairs}
+    assert len(says) >= len({words for _, words in pairs}) >= 6, "two mistakes are told the same"
 
 
 @each
 def test_every_known_mistake_is_recognised(asked, swinlib_may_answer):
     """A sentence that no answer can bring about would be dead."""
     for mistake in asked.mistakes:
-        verdict = check(asked, mistake.like)
-        assert verdict.says == mistake.says, f"{mistake.like.__name__}: {verdict}"
+        for like in (mistake.like, *mistake.or_like):
+            verdict = check(asked, like)
+            assert verdict.says == mistake.says, f"{like.__name__}: {verdict}"
 
 
 @each
@@ -265,6 +269,349 @@ def test_a_failing_example_shows_small_tensors_as_numbers():
     assert "shift_size = (1, 1)" in verdict.example
     assert "x (1, 4, 4, 1)   yours (1, 4, 4, 1)   wanted (1, 4, 4, 1)" in verdict.example
     assert re.search(r"0 +1 +2 +3 +15 12 13 14 +5 +6 +7 +4\n", verdict.example)
+
+
+# --- answers that misbehave ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def little_time(monkeypatch):
+    monkeypatch.setattr(running, "SECONDS", 0.3)
+
+
+@each
+def test_an_endless_loop_is_stopped(asked, little_time):
+    def endless(*args):
+        while True:
+            print("on and on")
+
+    verdict = check(asked, endless)
+    assert verdict.state == "wrong"
+    assert verdict.says.startswith("stopped after 0.3 seconds, with ")
+    assert "does your loop end? It was at `" in verdict.says
+    assert len(verdict.printed.splitlines()) < 20
+
+
+def test_an_endless_loop_that_catches_everything_is_stopped(little_time):
+    def stubborn(scores):
+        for _ in range(2):
+            try:
+                while True:
+                    pass
+            except:  # noqa: E722
+                pass
+        while True:
+            pass
+
+    verdict = check(find("safe_softmax"), stubborn)
+    assert "stopped after" in verdict.says
+
+
+def test_what_is_checked_next_is_not_stopped(little_time):
+    """The exception of a time limit must not arrive anywhere else."""
+    asked = find("safe_softmax")
+
+    def endless_late(scores):
+        while scores.ndim > 2:
+            pass
+        return scores.exp() / scores.exp().sum(-1, keepdim=True)
+
+    for _ in range(3):
+        assert "with a batch of heads: does your loop end?" in check(asked, endless_late).says
+        assert check(asked, ANSWERS["02"].softmax_by_logarithms).right
+    for _ in range(10_000):
+        pass
+
+
+def test_an_interrupted_answer_is_told_so_and_nothing_is_raised(capsys):
+    def safe_softmax(scores):
+        if scores.ndim > 2:
+            raise KeyboardInterrupt
+        return scores.exp()
+
+    bound = exercise(safe_softmax)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "✗ safe_softmax: stopped: does your loop end? It was at `raise Keyb" in out
+    torch.testing.assert_close(bound(torch.zeros(1, 4)), torch.full((1, 4), 0.25))
+
+
+@each
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3), NotImplementedError("later")])
+def test_an_error_in_a_late_case_is_told_with_its_line(asked, error, swinlib_may_answer):
+    calls = []
+
+    def late(*args):
+        calls.append(args)
+        if len(calls) == len(asked.cases()):
+            raise error
+        return asked.solution(*args)
+
+    verdict = check(asked, late)
+    assert verdict.state == "wrong"
+    words = f"but with {asked.cases()[-1].what}: it stops with {type(error).__name__}: {error}, at"
+    assert words in verdict.says
+
+
+def test_an_error_of_pytorch_s_is_no_stub():
+    def not_for_half(scores):
+        return torch.empty(1, device="meta").item()
+
+    verdict = check(find("safe_softmax"), not_for_half)
+    assert verdict.state == "wrong" and "it stops with " in verdict.says
+
+
+@each
+def test_a_result_of_another_kind_is_put_into_words(asked, swinlib_may_answer):
+    """Whatever is returned, a verdict comes out."""
+    others = {
+        "meta": lambda x: x.to("meta"),
+        "numpy": lambda x: x.numpy() * 2.5,
+        "list": lambda x: [x.tolist()],
+        "complex": lambda x: x.to(torch.complex64) * 1j,
+        "sparse": lambda x: x.to_sparse(),
+        "double": lambda x: x.double() * 2,
+        "nothing": lambda x: None,
+        "object": lambda x: object(),
+        "generator": lambda x: (part for part in x),
+    }
+    for change in others.values():
+
+        def answer(*args, change=change):
+            result = asked.solution(*args)
+            if isinstance(result, torch.Tensor):
+                return change(result)
+            if isinstance(result, float):
+                return change(torch.tensor(result))
+            return [change(torch.as_tensor(part)) for part in result]
+
+        verdict = check(asked, answer)
+        # Any numbers will do as labels, imaginary ones too.
+        assert not verdict.right or asked.name == "label_regions", verdict
+
+
+@each
+def test_printing_does_not_flood_and_a_right_answer_stays_right(asked, capsys, swinlib_may_answer):
+    def loud(*args):
+        print(*range(100), sep="\n")
+        return asked.solution(*args)
+
+    verdict = check(asked, loud)
+    assert verdict.right
+    assert f"it printed, with {asked.cases()[0].what}:\n  | 0\n  | 1\n" in str(verdict)
+    assert len(str(verdict).splitlines()) < 20
+    assert capsys.readouterr().out == ""
+
+
+SETTERS = {
+    "default dtype": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
+    "gradients": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
+    "threads": (lambda: torch.set_num_threads(3), torch.get_num_threads),
+    "default device": (lambda: torch.set_default_device("meta"), torch.get_default_device),
+    "deterministic": (
+        lambda: torch.use_deterministic_algorithms(True),
+        torch.are_deterministic_algorithms_enabled,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SETTERS)
+def test_settings_stay_as_they_were(what):
+    set_it, get = SETTERS[what]
+    before = get()
+
+    def safe_softmax(scores):
+        result = (scores - scores.logsumexp(-1, keepdim=True)).exp()
+        set_it()
+        return result
+
+    verdict = check(find("safe_softmax"), safe_softmax)
+    assert get() == before
+    assert what in verdict.says and "for everything that runs after it" in verdict.says
+
+
+def test_random_numbers_go_on_as_if_nothing_had_been_checked():
+    def seeded(scores):
+        torch.manual_seed(7)
+        np.random.seed(7)
+        random.seed(7)
+        return scores + torch.rand_like(scores)
+
+    def draw():
+        return torch.rand(1).item(), np.random.rand(), random.random()
+
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)
+    expected = draw()
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)
+    check(find("safe_softmax"), seeded)
+    assert draw() == expected
+
+
+def test_an_answer_may_call_itself():
+    def safe_softmax(scores):
+        if scores.ndim > 1:
+            return torch.stack([safe_softmax(row) for row in scores])
+        return (scores - scores.logsumexp(-1)).exp()
+
+    assert check(find("safe_softmax"), safe_softmax).right
+    assert exercise(safe_softmax) is safe_softmax
+
+
+def test_other_parameters_are_told_at_once():
+    verdict = check(find("put_back"), lambda kept, places: kept)
+    assert verdict.says == "its parameters must stay as they were: `(kept, places, filler, N)`."
+
+
+def test_a_constant_is_an_answer():
+    verdict = check(find("offset_of"), lambda number, window_size: (0, 0))
+    assert verdict.state == "wrong" and "the same answer in all" in verdict.says
+    assert check(find("offset_of"), lambda number, window_size: ...).state == "unanswered"
+
+
+def test_calling_a_class_of_swinlib_names_the_class():
+    def where_from(i, j, n, C):
+        return swinlib.PatchMerging(C)
+
+    verdict = check(find("where_from"), where_from)
+    assert "it calls swinlib's `PatchMerging`, which this exercise is to do" in verdict.says
+
+
+def test_importing_a_module_is_no_call_and_earlier_lessons_may_be_used():
+    def merge_neighbours(x, size):
+        importlib.reload(importlib.import_module("swinlib.cost"))
+        kh, kw = size
+        x = swinlib.windows.pad_to_multiple(x, size)
+        B, H, W, _ = x.shape
+        windows = swinlib.window_partition(x, size).transpose(1, 2)
+        return windows.reshape(B, H // kh, W // kw, -1)
+
+    assert check(find("merge_neighbours"), merge_neighbours).right
+
+
+# --- in a kernel --------------------------------------------------------------------------------
+
+
+class Kernel:
+    """A real kernel: runs cells, and may be interrupted as by the stop button."""
+
+    def __init__(self):
+        self.manager, self.client = start_new_kernel(kernel_name="python3")
+
+    def run(self, source: str, interrupt_after: str | None = None) -> str:
+        """What a cell shows as text, errors as well; interrupted once a text has been printed."""
+        sent, shown = self.client.execute(source), ""
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "status" and content["execution_state"] == "idle":
+                return shown
+            shown += content.get("text", "") + "\n".join(content.get("traceback", []))
+            if interrupt_after and interrupt_after in shown:
+                self.manager.interrupt_kernel()
+                interrupt_after = None
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    kernel = Kernel()
+    shown = kernel.run(
+        "import sys, torch\n"
+        "from swinlib.lab.exercises import exercise, running\n"
+        "running.SECONDS = 1.0"
+    )
+    assert shown == ""
+    yield kernel
+    kernel.manager.shutdown_kernel(now=True)
+
+
+ENDLESS = """
+@exercise
+def safe_softmax(scores):
+    {before}
+    while scores.ndim > 1:
+        scores = scores + 0
+"""
+AFTERWARDS = "print(safe_softmax(torch.zeros(1, 4)).tolist())"
+
+
+def test_in_a_kernel_an_endless_loop_is_stopped(kernel):
+    shown = kernel.run(ENDLESS.format(before="pass"))
+    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds, with one row of three scores")
+    assert "does your loop end? It" in shown and "Traceback" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_the_stop_button_ends_an_answer(kernel):
+    kernel.run("running.SECONDS = 60.0")
+    source = ENDLESS.format(before="sys.__stdout__.flush(); print('begun', file=screen)")
+    kernel.run("screen = sys.stdout")  # past what keeps an answer's prints
+    shown = kernel.run(source, interrupt_after="begun")
+    assert "✗ safe_softmax: stopped: does your loop end? It was at `" in shown
+    assert "Traceback" not in shown and "checking.py" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_a_wrong_name_shows_nothing_of_the_check(kernel):
+    shown = kernel.run("@exercise\ndef safe_softmx(scores): ...")
+    assert shown.startswith("UnknownExercise: no exercise is called 'safe_softmx'")
+    assert "raise" not in shown and ".py" not in shown
+
+
+def test_in_a_kernel_an_answer_calls_itself_after_the_stub(kernel):
+    kernel.run("@exercise\ndef safe_softmax(scores): ...")
+    shown = kernel.run(
+        "@exercise\n"
+        "def safe_softmax(scores):\n"
+        "    if scores.ndim > 1:\n"
+        "        return torch.stack([safe_softmax(row) for row in scores])\n"
+        "    return (scores - scores.logsumexp(-1)).exp()"
+    )
+    assert shown.startswith("✓ safe_softmax: right.")
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+# --- how results are compared -------------------------------------------------------------------
+
+
+def test_numbers_that_look_alike_are_told_apart():
+    assert agree(4.407, 4.407 * (1 + 1.1e-6)) == "gives 4.407, wanted 4.40700485"
+    says = agree(torch.tensor(4.407), torch.tensor(4.407 * 1.0001))
+    assert says == "gives 4.407, wanted 4.40744"
+    assert (
+        agree((2.0, 3.0), (2, 3))
+        == "gives (2, 3) as floats, wanted whole numbers (`//` divides so)"
+    )
+    got = torch.full((2, 2), 1.00001), torch.ones(2, 2)
+    assert digits_apart(torch.full((2, 2), 1.0001), torch.ones(2, 2)) == 6
+    assert agree(*got) is None  # to rounding
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert agree((np.int64(2), np.int32(-1)), (2, -1)) is None
+    assert agree(np.float32(0.5), 0.5) is None
+    assert agree(np.float64(2), 2) is not None
+
+
+def test_the_type_is_compared_before_axes_and_shape():
+    wanted = torch.arange(6.0).view(1, 2, 3)
+    says = agree(wanted.double(), wanted, wanted)
+    assert says.startswith("the numbers are right, but of type torch.float64, wanted torch.float32")
+    assert "the type that came in" in says and "half" in says
+    assert "axes" not in agree(wanted.transpose(0, 1).double(), wanted)
+    assert "axes are in another order: yours are the wanted ones as (0, 2, 1)" in agree(
+        wanted.transpose(1, 2), wanted
+    )
+
+
+def test_numbers_in_other_places_and_scaled_ones_are_told_so():
+    wanted = torch.arange(1.0, 7).view(2, 3)
+    assert "the right numbers, but 6 of them at wrong places" in agree(wanted.flip(0), wanted)
+    assert agree(2 * wanted, wanted) == "all numbers are 2 times what they should be"
+    ones = torch.tensor([True, False, True, False])
+    assert agree(~ones, ones) == "4 of 4 numbers are wrong"
 
 
 # --- the notebooks ------------------------------------------------------------------------------

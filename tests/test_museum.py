@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from swinlib.lab.exercises import LESSONS
-from swinlib.lab.exercises.checking import agree
+from swinlib.lab.exercises.comparing import agree
 
 ROOMS = [
     (lesson, room)

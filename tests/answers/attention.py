@@ -1,5 +1,8 @@
 """Answers to the exercises of lesson 02."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -333,8 +336,88 @@ def join_by_logaddexp(out_a, lse_a, out_b, lse_b):
     return (a * out_a + b * out_b).to(out_a.dtype)
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def softmax_recursive(scores):
+    if scores.ndim > 1:
+        return torch.stack([softmax_recursive(row) for row in scores])
+    e = (scores - scores.max()).exp()
+    return e / e.sum()
+
+
+def softmax_by_numpy(scores):
+    e = np.exp(scores.numpy() - scores.numpy().max(-1, keepdims=True))
+    return torch.from_numpy(e / e.sum(-1, keepdims=True))
+
+
+def softmax_normalized(scores):
+    return F.normalize((scores - scores.amax(-1, keepdim=True)).exp(), p=1, dim=-1)
+
+
+def softmax_of_powers_of_two(scores):
+    e = torch.exp2((scores - scores.amax(-1, keepdim=True)) / math.log(2))
+    return e / (e @ torch.ones(e.shape[-1], 1, dtype=e.dtype))
+
+
+def softmax_maximum_over_queries(scores):
+    e = (scores - scores.amax(-2, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def softmax_mean_for_sum(scores):
+    e = (scores - scores.amax(-1, keepdim=True)).exp()
+    return e / e.mean(-1, keepdim=True)
+
+
+def attend_filled_with(low):
+    def attend(q, k, v, real):
+        scores = scores_of(q, k).masked_fill(~real[:, None, None], low)
+        return scores.softmax(-1) @ v * real[:, None, :, None]
+
+    attend.__name__ = f"attend_filled_with_{low:g}"
+    return attend
+
+
+def attend_in_double(q, k, v, real):
+    return attend_filled_with(-1e9)(q.double(), k.double(), v.double(), real).to(v.dtype)
+
+
+def attend_everybody_if_nobody(q, k, v, real):
+    """A picture without real tokens looks at all of them, and is then thrown away."""
+    mask = real | ~real.any(1, keepdim=True)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+    return out * real[:, None, :, None]
+
+
+def join_by_hyperbola(out_a, lse_a, out_b, lse_b):
+    half = ((lse_a - lse_b) / 2).tanh()[..., None] / 2
+    return (0.5 + half) * out_a + (0.5 - half) * out_b
+
+
+def join_by_lerp(out_a, lse_a, out_b, lse_b):
+    return torch.lerp(out_b, out_a, torch.sigmoid(lse_a - lse_b).unsqueeze(-1))
+
+
+def join_as_product(out_a, lse_a, out_b, lse_b):
+    shares = torch.stack([lse_a, lse_b], dim=-1).softmax(-1)[..., None, :]
+    return (shares @ torch.stack([out_a, out_b], dim=-2)).squeeze(-2)
+
+
+def join_flattened(out_a, lse_a, out_b, lse_b):
+    share = torch.sigmoid(lse_a - lse_b).view(-1, 1)
+    return share * out_a + (1 - share) * out_b
+
+
+def join_minus_a(out_a, lse_a, out_b, lse_b):
+    ratio = (lse_b - lse_a).exp()[..., None]
+    return (out_a + ratio * out_b) / (1 + ratio)
+
+
 WRONG = {
     "safe_softmax": [
+        (softmax_maximum_over_queries, "the largest of a *column*"),
+        (softmax_mean_for_sum, "all numbers are 3 times what they should be"),
         (softmax_of_torch, "it calls `softmax`"),
         (softmax_as_defined, "large scores overflow"),
         (softmax_one_maximum, "one number is taken off all rows"),
@@ -345,7 +428,7 @@ WRONG = {
         (softmax_of_all, "all numbers together add up to 1"),
         (softmax_of_quotients, "divides by the largest score"),
         (softmax_without_sum, "the rows do not add up to 1"),
-        (softmax_log, "logarithms of the weights"),
+        (softmax_log, "it calls `log_softmax`"),
         (softmax_lost_dimension, "with two queries and three keys: it stops with RuntimeError"),
         (softmax_in_place, "writes into its input `scores`"),
         (softmax_in_float32, "of type torch.float32, wanted torch.float16"),
@@ -354,6 +437,8 @@ WRONG = {
         (softmax_transposed, "axes are in another order"),
     ],
     "attend_to_real": [
+        (attend_filled_with(-100.0), "is not low enough: where the real ones are lower still"),
+        (attend_filled_with(-1e9), "with half precision: it stops with RuntimeError"),
         (attend_to_all, "ignored altogether"),
         (attend_rows_only, "still looked at"),
         (attend_padding_answers, "padded tokens get an answer too"),
@@ -374,6 +459,11 @@ WRONG = {
         (attend_in_float32, "of type torch.float32, wanted torch.float16"),
     ],
     "join_halves": [
+        (
+            join_flattened,
+            "but with a batch of heads: it stops with RuntimeError: The size of tensor a (30)",
+        ),
+        (join_minus_a, "with a half that is all masked: some numbers are NaN"),
         (join_mean, "both halves count alike"),
         (join_sum, "the two outputs are added"),
         (join_naive, "right while scores are small"),
@@ -393,12 +483,28 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "safe_softmax": [softmax_by_logarithms, softmax_by_loop],
+    "safe_softmax": [
+        softmax_recursive,
+        softmax_by_numpy,
+        softmax_normalized,
+        softmax_of_powers_of_two,
+        softmax_by_logarithms,
+        softmax_by_loop,
+    ],
     "attend_to_real": [
+        attend_in_double,
+        attend_everybody_if_nobody,
         attend_one_by_one,
         attend_cleaned,
         attend_by_exponentials,
         attend_by_torch,
     ],
-    "join_halves": [join_by_softmax, join_by_maximum, join_by_logaddexp],
+    "join_halves": [
+        join_by_hyperbola,
+        join_by_lerp,
+        join_as_product,
+        join_by_softmax,
+        join_by_maximum,
+        join_by_logaddexp,
+    ],
 }

@@ -1,9 +1,10 @@
 """Answers to the exercises of lesson 06."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from swinlib.windows import pad_to_multiple
+from swinlib.windows import pad_to_multiple, window_partition
 
 # --- where_from ---------------------------------------------------------------------------------
 
@@ -325,8 +326,57 @@ def unfold_float(parameter):
     return unfold_by_index(parameter).float()
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def from_recursion(i, j, n, C):
+    if n < C:
+        return 2 * i, 2 * j, n
+    row, column, channel = from_recursion(i, j, n - C, C)
+    return (row - 1, column + 1, channel) if row % 2 else (row + 1, column, channel)
+
+
+def from_numpy(i, j, n, C):
+    column, row, channel = np.unravel_index(n, (2, 2, C))
+    return 2 * i + row, 2 * j + column, channel
+
+
+def from_true_division(i, j, n, C):
+    return 2 * i + n / C % 2, 2 * j + n // C // 2, n % C
+
+
+def merge_by_windows(x, size):
+    B, H, W, _ = pad_to_multiple(x, size).shape
+    windows = window_partition(pad_to_multiple(x, size), size).transpose(1, 2)
+    return windows.reshape(B, H // size[0], W // size[1], -1)
+
+
+def merge_by_numpy(x, size):
+    x = pad_to_multiple(x, size).numpy()
+    parts = [x[:, i :: size[0], j :: size[1]] for j in range(size[1]) for i in range(size[0])]
+    return torch.from_numpy(np.concatenate(parts, axis=-1))
+
+
+def merge_padded_always(x, size):
+    """P - H % P, which is P where the map fits."""
+    (kh, kw), (_, H, W, _) = size, x.shape
+    return merge_by_permute(F.pad(x, (0, 0, 0, kw - W % kw, 0, kh - H % kh)), size)
+
+
+def unfold_recursive(parameter):
+    if parameter.ndim > 1:
+        return torch.stack([unfold_recursive(row) for row in parameter])
+    return torch.cat([parameter[place::4] for place in (0, 2, 1, 3)])
+
+
+def unfold_by_permutation_matrix(parameter):
+    order = torch.arange(parameter.shape[-1]).view(-1, 2, 2).permute(2, 1, 0).flatten()
+    return parameter @ torch.eye(len(order), dtype=parameter.dtype)[order].T
+
+
 WRONG = {
     "where_from": [
+        (from_true_division, "as floats, wanted whole numbers"),
         (from_reading_order, "goes along the rows, so that number 1"),
         (from_pixel_unshuffle, "as `nn.Unfold` does"),
         (from_channel_slowest, "the order of the four is right"),
@@ -341,6 +391,7 @@ WRONG = {
         (from_two_only, "returns (1, 0), wanted 3 values"),
     ],
     "merge_neighbours": [
+        (merge_padded_always, "pads a map that fits as well"),
         (merge_reading_order, "in the order of reading"),
         (merge_nn_unfold, "as `nn.Unfold` has them"),
         (merge_channel_then_down, "the tokens are in the right order"),
@@ -377,7 +428,20 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "where_from": [from_grid, from_list, from_ifs],
-    "merge_neighbours": [merge_by_loop, merge_by_permute, merge_by_unfold, merge_by_einsum],
-    "from_unfold": [unfold_by_loop, unfold_by_index, unfold_by_slices],
+    "where_from": [from_recursion, from_numpy, from_grid, from_list, from_ifs],
+    "merge_neighbours": [
+        merge_by_windows,
+        merge_by_numpy,
+        merge_by_loop,
+        merge_by_permute,
+        merge_by_unfold,
+        merge_by_einsum,
+    ],
+    "from_unfold": [
+        unfold_recursive,
+        unfold_by_permutation_matrix,
+        unfold_by_loop,
+        unfold_by_index,
+        unfold_by_slices,
+    ],
 }

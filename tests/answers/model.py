@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 07."""
 
+import numpy as np
 import torch
 
 from swinlib.windows import window_partition, window_reverse
@@ -344,8 +345,45 @@ def grid_turned(x, attend, window_size):
     return grid_by_loop(x, attend, window_size).transpose(1, 2)
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def rates_by_numpy(depths, last_rate):
+    return np.split(np.linspace(0, last_rate, sum(depths)), np.cumsum(depths)[:-1])
+
+
+def rates_rounded(depths, last_rate):
+    return [[round(rate, 1) for rate in stage] for stage in rates_counter(depths, last_rate)]
+
+
+def shifts_by_numpy(H, W, window_size, depth):
+    half = np.array(window_size) // 2 * (np.array((H, W)) > np.array(window_size))
+    return [tuple(half * (block % 2)) for block in range(depth)]
+
+
+def shifts_unless_equal(H, W, window_size, depth):
+    mh, mw = window_size
+    shifted = (0 if H == mh else mh // 2, 0 if W == mw else mw // 2)
+    return [shifted if block % 2 else (0, 0) for block in range(depth)]
+
+
+def grid_recursive(x, attend, window_size):
+    if len(x) > 1:
+        return torch.cat([grid_recursive(picture[None], attend, window_size) for picture in x])
+    return grid_by_loop(x, attend, window_size)
+
+
+def grid_by_gathering(x, attend, window_size):
+    (B, H, W, C), (mh, mw) = x.shape, window_size
+    order = torch.arange(H * W).view(mh, H // mh, mw, W // mw).permute(3, 1, 2, 0).flatten()
+    tokens = x.reshape(B, H * W, C)
+    answers = attend(tokens[:, order].reshape(-1, mh * mw, C)).reshape(B, H * W, C)
+    return answers[:, order.argsort()].view(B, H, W, C)
+
+
 WRONG = {
     "rates_by_stage": [
+        (rates_rounded, "gives ((0, 0.1), (0.2, 0.4, 0.5)), wanted"),
         (rates_over_n, "the last block's rate is too small"),
         (rates_from_one, "the first block is dropped already"),
         (rates_per_stage, "anew in every stage"),
@@ -354,12 +392,16 @@ WRONG = {
         (rates_all_equal, "the rate of the last one"),
         (rates_falling, "falls from the first block to the last"),
         (rates_keep, "*keeping* a branch"),
-        (rates_divided_by_zero, "one of a single block"),
+        (rates_divided_by_zero, "a model of a single block: it stops with ZeroDivisionError"),
         (rates_swin_t, "wanted ((0, 0.125), (0.25, 0.375, 0.5))"),
         (rates_lost_blocks, "but with stages of one and of three blocks: gives"),
         (rates_sum, "wanted 2 values"),
     ],
     "shifts_in_stage": [
+        (
+            shifts_unless_equal,
+            "but with a map smaller than a window in one axis: gives ((0, 0), (3, 3))",
+        ),
         (shifts_even_blocks, "shifts the first block of a pair"),
         (shifts_everywhere, "shifts every block"),
         (shifts_nowhere, "nothing is ever shifted"),
@@ -398,7 +440,13 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "rates_by_stage": [rates_official, rates_split, rates_counter],
-    "shifts_in_stage": [shifts_by_loop, shifts_by_product, shifts_padded],
-    "attend_on_grid": [grid_by_shuffling, grid_by_loop, grid_by_unfold],
+    "rates_by_stage": [rates_by_numpy, rates_official, rates_split, rates_counter],
+    "shifts_in_stage": [shifts_by_numpy, shifts_by_loop, shifts_by_product, shifts_padded],
+    "attend_on_grid": [
+        grid_recursive,
+        grid_by_gathering,
+        grid_by_shuffling,
+        grid_by_loop,
+        grid_by_unfold,
+    ],
 }

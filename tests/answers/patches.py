@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 01."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -365,8 +366,95 @@ def back_by_product(kept, places, filler, N):
     return torch.einsum("bkn,bkc->bnc", to, kept) + free[..., None] * filler
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def weight_by_numpy(weight, patch_size):
+    return torch.from_numpy(np.moveaxis(weight.numpy().reshape(len(weight), *patch_size, -1), 3, 1))
+
+
+def weight_row_by_row(weight, patch_size):
+    return torch.vmap(lambda row: row.reshape(*patch_size, -1).permute(2, 0, 1))(weight)
+
+
+def weight_by_einsum(weight, patch_size):
+    return torch.einsum("dhwc->dchw", weight.reshape(len(weight), *patch_size, -1))
+
+
+def weight_in_double(weight, patch_size):
+    return weight_by_einsum(weight, patch_size).double()
+
+
+def patches_by_convolution(images, patch_size, stride):
+    kernels = torch.eye(patch_size[0] * patch_size[1]).view(-1, 1, *patch_size)
+    x = F.conv2d(images.float().flatten(0, 1)[:, None], kernels, stride=stride)
+    return x.unflatten(0, images.shape[:2]).flatten(1, 2).permute(0, 2, 3, 1).to(images.dtype)
+
+
+def patches_by_numpy(images, patch_size, stride):
+    x = np.lib.stride_tricks.sliding_window_view(images.numpy(), patch_size, axis=(2, 3))
+    x = x[:, :, :: stride[0], :: stride[1]].transpose(0, 2, 3, 1, 4, 5)
+    return torch.from_numpy(np.ascontiguousarray(x)).flatten(3)
+
+
+def patches_by_module(images, patch_size, stride):
+    h = (images.shape[2] - patch_size[0]) // stride[0] + 1
+    return torch.nn.Unfold(patch_size, stride=stride)(images).mT.unflatten(1, (h, -1))
+
+
+def patches_columns_viewed(images, patch_size, stride):
+    (ph, pw), (sh, sw) = patch_size, stride
+    h, w = (images.shape[2] - ph) // sh + 1, (images.shape[3] - pw) // sw + 1
+    return F.unfold(images, patch_size, stride=stride).view(len(images), h, w, -1)
+
+
+def back_picture_by_picture(kept, places, filler, N):
+    start = filler.expand(N, -1)
+    return torch.stack([start.index_copy(0, p, k) for k, p in zip(kept, places, strict=True)])
+
+
+def back_looked_up(kept, places, filler, N):
+    """Every place looks up its token; the filler is number 0."""
+    source = torch.cat([filler.expand(len(kept), 1, -1), kept], dim=1)
+    number = torch.zeros(len(kept), N, dtype=torch.long)
+    number.scatter_(1, places, torch.arange(1, kept.shape[1] + 1).expand_as(places))
+    return source.take_along_dim(number[..., None], dim=1)
+
+
+def back_by_numpy(kept, places, filler, N):
+    tokens = filler.expand(len(kept), N, -1).numpy().copy()
+    tokens[np.arange(len(kept))[:, None], places.numpy()] = kept.numpy()
+    return torch.from_numpy(tokens)
+
+
+def back_sorted(kept, places, filler, N):
+    return back_at_the_front(back_without_the_rest(kept, places, filler, N), places, filler, N)
+
+
+def back_zeros_are_empty(kept, places, filler, N):
+    tokens = back_on_zeros(kept, places, filler, N)
+    return torch.where((tokens == 0).all(-1, keepdim=True), filler, tokens)
+
+
+def back_sum_zero_is_empty(kept, places, filler, N):
+    tokens = back_on_zeros(kept, places, filler, N)
+    tokens[tokens.sum(-1) == 0] = filler
+    return tokens
+
+
+def back_of_four(kept, places, filler, N):
+    tokens = filler.expand(len(kept), 4, -1).clone()
+    tokens[torch.arange(len(kept))[:, None], places] = kept
+    return tokens
+
+
+def back_by_argsort(kept, places, filler, N):
+    return back_by_index(kept, places.argsort(dim=1), filler, N)
+
+
 WRONG = {
     "conv_weight": [
+        (weight_in_double, "of type torch.float64, wanted torch.float32, the type that came in"),
         (weight_as_in_the_lesson, "as channels, rows, columns"),
         (weight_left_last, "gives the channels last"),
         (weight_diagonal, "mirrored at its diagonal"),
@@ -382,6 +470,7 @@ WRONG = {
         (weight_spoilt, "writes into its input `weight`"),
     ],
     "overlapping_patches": [
+        (patches_columns_viewed, "gives every patch as a *column*"),
         (patches_without_overlap, "side by side"),
         (patches_steps_swapped, "the step of the rows for the columns"),
         (patches_one_step, "first step for both axes"),
@@ -393,7 +482,7 @@ WRONG = {
         (patches_by_columns, "columns before rows"),
         (patches_joined_at_once, "joined before they are reordered"),
         (patches_as_list, "in a list"),
-        (patches_of_unfold, "the shape is (1, 4, 6), wanted (1, 2, 3, 4)"),
+        (patches_of_unfold, "gives every patch as a *column*"),
         (patches_not_flat, "numbers are right and in order, but the shape is (1, 2, 3, 1, 2, 2)"),
         (patches_of_one_picture, "with two pictures of three channels, wide patches: the shape"),
         (patches_sideways, "axes are in another order"),
@@ -402,6 +491,11 @@ WRONG = {
         (patches_marked, "writes into its input `images`"),
     ],
     "put_back": [
+        (back_sorted, "into the order of their places and then stay at the front"),
+        (back_zeros_are_empty, "for an empty place"),
+        (back_sum_zero_is_empty, "for an empty place"),
+        (back_of_four, "but with three pictures: it stops with IndexError: index 4"),
+        (back_by_argsort, "in which order they come"),
         (back_first_places, "first picture's places"),
         (back_without_offset, "land in the first one"),
         (back_to_everybody, "works for one picture only"),
@@ -416,11 +510,35 @@ WRONG = {
         (back_channels_first, "axes are in another order"),
         (back_in_float32, "of type torch.float32, wanted torch.float16"),
         (back_one_picture, "the shape is (1, 4, 2), wanted (2, 4, 2)"),
-        (back_backwards, "4 of 8 numbers are wrong"),
+        (back_backwards, "the right numbers, but 4 of them at wrong places"),
     ],
 }
 RIGHT = {
-    "conv_weight": [weight_by_loop, weight_by_view, weight_by_stack, weight_by_transpose],
-    "overlapping_patches": [unfolded, patches_by_loop, patches_by_unfold, patches_by_own_strides],
-    "put_back": [back_by_index, back_by_loop, back_by_scatter, back_by_product],
+    "conv_weight": [
+        weight_by_numpy,
+        weight_row_by_row,
+        weight_by_einsum,
+        weight_by_loop,
+        weight_by_view,
+        weight_by_stack,
+        weight_by_transpose,
+    ],
+    "overlapping_patches": [
+        patches_by_convolution,
+        patches_by_numpy,
+        patches_by_module,
+        unfolded,
+        patches_by_loop,
+        patches_by_unfold,
+        patches_by_own_strides,
+    ],
+    "put_back": [
+        back_picture_by_picture,
+        back_looked_up,
+        back_by_numpy,
+        back_by_index,
+        back_by_loop,
+        back_by_scatter,
+        back_by_product,
+    ],
 }

@@ -95,7 +95,7 @@ def offset_from_pairs(number, window_size):
 def offset_by_numpy(number, window_size):
     mh, mw = window_size
     place = np.unravel_index(number, (2 * mh - 1, 2 * mw - 1))
-    return [int(place[0]) - mh + 1, int(place[1]) - mw + 1]
+    return int(place[0]) - mh + 1, int(place[1]) - mw + 1
 
 
 # --- index_of_axes ------------------------------------------------------------------------------
@@ -392,8 +392,73 @@ def table_written_to(table, old_size, new_size):
     return resized(table, sides(old_size), sides(new_size))
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def offset_recursive(number, window_size):
+    width = 2 * window_size[1] - 1
+    if number < width:
+        return 1 - window_size[0], number + 1 - window_size[1]
+    dy, dx = offset_recursive(number - width, window_size)
+    return dy + 1, dx
+
+
+def offset_of_numpy_numbers(number, window_size):
+    mh, mw = window_size
+    row, column = np.unravel_index(number, (2 * mh - 1, 2 * mw - 1))
+    return row - mh + 1, column - mw + 1
+
+
+def offset_in_a_list(number, window_size):
+    return list(offset_from_list(number, window_size))
+
+
+def offset_of_floats(number, window_size):
+    return tuple(map(float, offset_from_list(number, window_size)))
+
+
+def offset_of_zero(number, window_size):
+    return (0, 0)
+
+
+def index_recursive(window_size):
+    if not window_size:
+        return torch.zeros(1, 1, dtype=torch.int64)
+    *outer, m = window_size
+    total = index_recursive(outer)
+    d = torch.arange(m)[:, None] - torch.arange(m) + m - 1
+    return torch.kron(total, torch.ones(m, m).long()) * (2 * m - 1) + d.repeat(*total.shape)
+
+
+def index_by_numpy(window_size):
+    parts = [part.numpy() for part in from_zero(window_size)]
+    return torch.from_numpy(np.ravel_multi_index(parts, [2 * m - 1 for m in window_size]))
+
+
+def index_next_alone(window_size):
+    factors = [2 * m - 1 for m in window_size[1:]] + [1]
+    return sum(part * f for part, f in zip(from_zero(window_size), factors, strict=True))
+
+
+def index_in_int32(window_size):
+    return index_with_strides(window_size).int()
+
+
+def table_by_upsample(table, old_size, new_size):
+    picture = table.float().T.unflatten(1, sides(old_size))[:, None]
+    picture = torch.nn.Upsample(size=sides(new_size), mode="bicubic")(picture)
+    return picture.flatten(1).T.to(table.dtype)
+
+
+def table_turned(table, old_size, new_size):
+    return resized(table, sides(old_size), sides(new_size)).T
+
+
 WRONG = {
     "offset_of": [
+        (offset_in_a_list, "but in a list. Wanted is a tuple"),
+        (offset_of_floats, "as floats, wanted whole numbers"),
+        (offset_of_zero, "the same answer in all 8 cases"),
         (offset_from_zero, "the place in the table, counted from 0"),
         (offset_key_minus_query, "this is key minus query"),
         (offset_xy, "dx comes before dy"),
@@ -412,6 +477,8 @@ WRONG = {
         (offset_list_of_all, "wanted 2 values"),
     ],
     "index_of_axes": [
+        (index_next_alone, "of the next one alone"),
+        (index_in_int32, "of type torch.int32, wanted torch.int64"),
         (index_sum, "added up without a factor"),
         (index_own, "by its own number of offsets"),
         (index_last_factor, "all axes but the last get the same factor"),
@@ -429,6 +496,7 @@ WRONG = {
         (index_flat, "the numbers are right and in order, but the shape is (9,)"),
     ],
     "resize_table": [
+        (table_turned, "axes are in another order"),
         (table_heads_first, "as if the heads came first"),
         (table_back_by_reshape, "on the way back the heads are merged"),
         (table_reshaped_twice, "on the way there and on the way back"),
@@ -452,7 +520,25 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "offset_of": [offset_from_list, offset_from_pairs, offset_by_numpy],
-    "index_of_axes": [index_with_strides, index_loops, index_from_a_table, index_kron],
-    "resize_table": [table_by_head, table_in_its_own_precision, table_by_matrices],
+    "offset_of": [
+        offset_recursive,
+        offset_of_numpy_numbers,
+        offset_from_list,
+        offset_from_pairs,
+        offset_by_numpy,
+    ],
+    "index_of_axes": [
+        index_recursive,
+        index_by_numpy,
+        index_with_strides,
+        index_loops,
+        index_from_a_table,
+        index_kron,
+    ],
+    "resize_table": [
+        table_by_upsample,
+        table_by_head,
+        table_in_its_own_precision,
+        table_by_matrices,
+    ],
 }

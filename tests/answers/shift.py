@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 04."""
 
+import numpy as np
 import torch
 
 # --- roll_by_slicing ----------------------------------------------------------------------------
@@ -352,8 +353,72 @@ def mask_with_heads(*args):
     return mask_from_labels(*args).unsqueeze(1)
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def roll_step_by_step(x, shift_size):
+    sh, sw = shift_size
+    if sh:
+        return roll_step_by_step(torch.cat([x[:, 1:], x[:, :1]], dim=1), (sh - 1, sw))
+    return roll_step_by_step(torch.cat([x[:, :, 1:], x[:, :, :1]], 2), (0, sw - 1)) if sw else x * 1
+
+
+def roll_from_four_copies(x, shift_size):
+    (sh, sw), (_, H, W, _) = shift_size, x.shape
+    return x.repeat(1, 2, 2, 1)[:, sh : sh + H, sw : sw + W]
+
+
+def roll_by_numpy_index(x, shift_size):
+    (sh, sw), (_, H, W, _) = shift_size, x.shape
+    return x[:, np.r_[sh:H, 0:sh]][:, :, np.r_[sw:W, 0:sw]]
+
+
+def roll_both_on_rows(x, shift_size):
+    sh, sw = shift_size
+    x = torch.cat([x[:, sh:], x[:, :sh]], dim=1)
+    return torch.cat([x[:, sw:], x[:, :sw]], dim=1)
+
+
+def roll_by_numpy(x, shift_size):
+    return torch.from_numpy(np.roll(x.numpy(), (-shift_size[0], -shift_size[1]), (1, 2)))
+
+
+def labels_by_bucket(H, W, window_size, shift_size):
+    rows, columns = (
+        torch.bucketize(torch.arange(length), torch.tensor([length - m, length - s]), right=True)
+        for length, m, s in zip((H, W), window_size, shift_size, strict=True)
+    )
+    return rows[:, None] * 3 + columns
+
+
+def labels_in_halves(*args):
+    return labels_two_parts(*args) / 2
+
+
+def labels_or(H, W, window_size, shift_size):
+    rows, columns = round_about(H, shift_size[0]), round_about(W, shift_size[1])
+    return rows[:, None] | columns
+
+
+def mask_by_loops(H, W, window_size, shift_size):
+    (mh, mw), (sh, sw) = window_size, shift_size
+    masks = []
+    for top in range(0, H, mh):
+        for left in range(0, W, mw):
+            places = [(top + i, left + j) for i in range(mh) for j in range(mw)]
+            round_ = [(i + sh >= H, j + sw >= W) for i, j in places]
+            masks.append([[a != b for b in round_] for a in round_])
+    return torch.tensor(masks)
+
+
+def mask_as_integers(*args):
+    return mask_from_labels(*args).int()
+
+
 WRONG = {
     "roll_by_slicing": [
+        (roll_both_on_rows, "both steps roll the same axis"),
+        (roll_by_numpy, "calls `roll`"),
         (roll_by_torch, "calls `roll`"),
         (roll_down, "down and to the right"),
         (roll_batch, "rolls the batch and the rows"),
@@ -369,6 +434,7 @@ WRONG = {
         (roll_in_float32, "of type torch.float32, wanted torch.float16"),
     ],
     "label_regions": [
+        (labels_or, "0 pairs of neighbours get unlike labels, and 3 pairs"),
         (labels_unless_0, "where one of the two shifts is 0"),
         (labels_painted, "carries the label of one of the two strips"),
         (labels_painted_rows_last, "looks like the strip at the bottom"),
@@ -390,6 +456,7 @@ WRONG = {
         (labels_flat, "the shape is (16,), wanted (4, 4)"),
     ],
     "mask_by_motion": [
+        (mask_as_integers, "the numbers are right, but of type torch.int32, wanted torch.bool"),
         (mask_sum, "adds the two motions"),
         (mask_product, "multiplies the two motions"),
         (mask_by_origin, "compares where tokens came from"),
@@ -407,7 +474,21 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "roll_by_slicing": [roll_by_index, roll_by_loop, roll_four_parts],
-    "label_regions": [official, labels_two_parts, labels_by_position, labels_loop],
-    "mask_by_motion": [mask_from_labels, mask_two_axes],
+    "roll_by_slicing": [
+        roll_step_by_step,
+        roll_from_four_copies,
+        roll_by_numpy_index,
+        roll_by_index,
+        roll_by_loop,
+        roll_four_parts,
+    ],
+    "label_regions": [
+        labels_by_bucket,
+        labels_in_halves,
+        official,
+        labels_two_parts,
+        labels_by_position,
+        labels_loop,
+    ],
+    "mask_by_motion": [mask_by_loops, mask_from_labels, mask_two_axes],
 }

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -256,8 +257,94 @@ def rounds(*args):
     return pictures.round(), targets
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def trapezium_by_numpy(step, steps, warmup_steps, cooldown_steps, peak):
+    rates = np.ones(steps)
+    rates = np.minimum(rates, np.arange(1, steps + 1) / max(1, warmup_steps))
+    return peak * np.minimum(rates, np.arange(steps, 0, -1) / (cooldown_steps + 1))[step]
+
+
+def trapezium_of_tensors(step, steps, warmup_steps, cooldown_steps, peak):
+    slopes = [1.0, (steps - step) / (cooldown_steps + 1)]
+    return torch.tensor(slopes + [(step + 1) / max(1, warmup_steps)]).amin() * peak
+
+
+def up_before_down(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * min(1, (steps - step) / (cooldown_steps + 1))
+
+
+def peak_as_a_bound(step, steps, warmup_steps, cooldown_steps, peak):
+    """Multiplies by the peak too late: the slopes are shares, the peak a rate."""
+    up = (step + 1) / warmup_steps if warmup_steps else 1
+    return min(peak, up, (steps - step) / (cooldown_steps + 1))
+
+
+def one_part_more(step, steps, warmup_steps, cooldown_steps, peak):
+    """There is a warm-up, but in a part too many."""
+    up = (step + 1) / (warmup_steps + 1) if warmup_steps else 1
+    return peak * min(1, up, (steps - step) / (cooldown_steps + 1))
+
+
+def of_logits_alone(logits, labels, smoothing):
+    """Never names a softmax."""
+    own = logits[range(len(labels)), labels]
+    return (logits.logsumexp(1) - (1 - smoothing) * own - smoothing * logits.mean(1)).mean()
+
+
+def with_float32_targets(logits, labels, smoothing):
+    targets = F.one_hot(labels, logits.shape[1]).float()
+    targets = targets * (1 - smoothing) + smoothing / logits.shape[1]
+    return -(targets * logits.log_softmax(1)).sum(1).mean()
+
+
+def maximum_without_gradient(logits, labels, smoothing):
+    return with_targets(logits - logits.detach().amax(1, keepdim=True), labels, smoothing)
+
+
+def of_detached_logits(logits, labels, smoothing):
+    return with_targets(logits.detach(), labels, smoothing)
+
+
+def half_detached(logits, labels, smoothing):
+    mean = logits.detach().log_softmax(1).mean()
+    return (1 - smoothing) * plain(logits, labels, smoothing) - smoothing * mean
+
+
+def in_single_precision(logits, labels, smoothing):
+    return with_targets(logits.float(), labels, smoothing)
+
+
+def mix_as_a_product(images, labels, num_classes, share, partner):
+    eye = torch.eye(len(partner))
+    matrix = share * eye + (1 - share) * eye[partner]
+    targets = matrix @ torch.eye(num_classes)[labels]
+    return torch.einsum("ij,jchw->ichw", matrix, images.float()), targets
+
+
+def mix_by_scattering(images, labels, num_classes, share, partner):
+    both = torch.stack([labels, labels[partner]], dim=1)
+    shares = torch.tensor([[share, 1 - share]]).expand(len(labels), 2)
+    targets = torch.zeros(len(labels), num_classes).scatter_add(1, both, shares)
+    return images * share + images[partner] * (1 - share), targets
+
+
+def last_share_wins(images, labels, num_classes, share, partner):
+    pictures, _ = mix_by_loop(images, labels, num_classes, share, partner)
+    rows, targets = torch.arange(len(labels)), torch.zeros(len(labels), num_classes)
+    targets[rows, labels] = share
+    targets[rows, labels[partner]] = 1 - share
+    return pictures, targets
+
+
 WRONG = {
     "trapezium": [
+        (up_before_down, "keeps to one of them, though the other is lower"),
+        (peak_as_a_bound, "with step 0 of 10: gives 0.25, wanted 0.2"),
+        (one_part_more, "with step 0 of 10: gives 0.16, wanted 0.2"),
         (counts_from_zero, "the first step has a rate of 0"),
         (ends_at_zero, "the last step has a rate of 0"),
         (no_warm_up, "begins at the peak"),
@@ -270,6 +357,9 @@ WRONG = {
         (cosine, "with step 7 of 10: gives"),
     ],
     "smoothed_loss": [
+        (of_detached_logits, "no gradient flows back from them to `logits`"),
+        (half_detached, "their gradient with respect to `logits` is not"),
+        (in_single_precision, "torch.float32, wanted torch.float64, the type that came in"),
         (softmax_log, "its logarithm is -∞"),
         (plain, "without any smoothing"),
         (others_only, "over the *other* classes"),
@@ -280,11 +370,12 @@ WRONG = {
         (softmax_over_pictures, "runs over the pictures"),
         (negative, "sign is wrong"),
         (all_columns, "columns of *all* labels"),
-        (mean_over_classes, "gives 0.1122, wanted 0.3365"),
+        (mean_over_classes, "is taken over the classes as well"),
         (item, "wanted a tensor"),
         (from_functional, "calls `cross_entropy`"),
     ],
     "mix_pictures": [
+        (last_share_wins, "have the same label, one share overwrites the other"),
         (only_pictures, "targets are not"),
         (other_share, "shares are the wrong way round"),
         (targets_other_share, "opposite shares"),
@@ -301,7 +392,13 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "trapezium": [three_ifs, by_interpolation],
-    "smoothed_loss": [with_targets, gathered],
-    "mix_pictures": [mix_by_loop, mix_by_lerp],
+    "trapezium": [trapezium_by_numpy, trapezium_of_tensors, three_ifs, by_interpolation],
+    "smoothed_loss": [
+        of_logits_alone,
+        with_float32_targets,
+        maximum_without_gradient,
+        with_targets,
+        gathered,
+    ],
+    "mix_pictures": [mix_as_a_product, mix_by_scattering, mix_by_loop, mix_by_lerp],
 }

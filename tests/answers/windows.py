@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 03."""
 
+import numpy as np
 import torch
 
 from swinlib import window_partition
@@ -376,8 +377,82 @@ def grid_square(x, grid_size):
     return torch.stack(windows, dim=1).flatten(0, 1)
 
 
+# --- more of all three --------------------------------------------------------------------------
+
+
+def token_by_numpy(window, place, H, W, window_size):
+    mh, mw = window_size
+    b, y, x = np.unravel_index(window, (window + 1, H // mh, W // mw))
+    i, j = np.unravel_index(place, window_size)
+    return b, y * mh + i, x * mw + j
+
+
+def token_by_partition(window, place, H, W, window_size):
+    """Brute force: number all tokens, cut the map, and look."""
+    numbers = window_partition(torch.arange(H * W).view(1, H, W, 1), window_size).flatten(1)
+    number = numbers[window % len(numbers), place]
+    return window // len(numbers), number // W, number % W
+
+
+def token_recursive(window, place, H, W, window_size):
+    per_picture = (H // window_size[0]) * (W // window_size[1])
+    if window < per_picture:
+        return token_by_search(window, place, H, W, window_size)
+    b, i, j = token_recursive(window % per_picture, place, H, W, window_size)
+    return b + window // per_picture, i, j
+
+
+def token_as_floats(*args):
+    return tuple(float(number) for number in token_by_search(*args))
+
+
+def token_divided(window, place, H, W, window_size):
+    b, i, j = token_by_search(window, place, H, W, window_size)
+    return window / (H // window_size[0] * (W // window_size[1])), i, j
+
+
+def video_by_chunks(x, window_size):
+    parts = [video for video in x]
+    for axis, size in enumerate(window_size):
+        parts = [piece for part in parts for piece in part.split(size, dim=axis)]
+    return torch.stack(parts)
+
+
+def video_by_einsum(x, window_size):
+    for axis, size in reversed(list(enumerate(window_size, start=1))):
+        x = x.unflatten(axis, (-1, size))
+    return torch.einsum("btuhiwjc->bthwuijc", x).flatten(0, 3)
+
+
+def video_time_in_channels(x, window_size):
+    """Mt frames become channels, and the rest is a cut of pictures."""
+    mt, mh, mw = window_size
+    B, T, H, W, C = x.shape
+    x = x.reshape(B * T // mt, mt, H, W, C).movedim(1, 3).flatten(3)
+    return window_partition(x, (mh, mw)).unflatten(3, (mt, C)).movedim(3, 1)
+
+
+def video_frames_viewed(x, window_size):
+    return window_partition(x.flatten(0, 1), window_size[1:]).reshape(-1, *window_size, x.shape[-1])
+
+
+def grid_by_einsum(x, grid_size):
+    x = x.unflatten(2, (grid_size[1], -1)).unflatten(1, (grid_size[0], -1))
+    return torch.einsum("bgihjc->bijghc", x).flatten(0, 2)
+
+
+def grid_by_shuffling(x, grid_size):
+    rows, columns = (
+        torch.arange(length).view(n, -1).T.flatten()
+        for length, n in zip(x.shape[1:3], grid_size, strict=True)
+    )
+    return window_partition(x[:, rows][:, :, columns], grid_size)
+
+
 WRONG = {
     "find_token": [
+        (token_as_floats, "as floats, wanted whole numbers"),
+        (token_divided, "gives (0.666667, 2, 3), wanted (0, 2, 3)"),
         (token_of_the_first, "knows one picture only"),
         (token_down, "counts the windows down the columns"),
         (token_by_height, "windows in a column for the number in a row"),
@@ -394,6 +469,7 @@ WRONG = {
         (token_last_picture, "next picture after H*W windows"),
     ],
     "partition_video": [
+        (video_frames_viewed, "then Mt windows at a time are joined"),
         (video_reshape, "in pieces of a window's size"),
         (video_frames, "every frame is cut by itself"),
         (video_space_first, "places first, times within"),
@@ -432,7 +508,29 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "find_token": [token_by_search, token_from_a_table, token_as_tensors],
-    "partition_video": [video_loops, video_unfold, video_index, video_frames_first],
-    "partition_grid": [grid_slices, grid_loops, grid_unfold, grid_of_blocks],
+    "find_token": [
+        token_by_numpy,
+        token_by_partition,
+        token_recursive,
+        token_by_search,
+        token_from_a_table,
+        token_as_tensors,
+    ],
+    "partition_video": [
+        video_by_chunks,
+        video_by_einsum,
+        video_time_in_channels,
+        video_loops,
+        video_unfold,
+        video_index,
+        video_frames_first,
+    ],
+    "partition_grid": [
+        grid_by_einsum,
+        grid_by_shuffling,
+        grid_slices,
+        grid_loops,
+        grid_unfold,
+        grid_of_blocks,
+    ],
 }

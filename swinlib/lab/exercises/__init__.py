@@ -1,6 +1,8 @@
 """Exercises that are checked the moment their cell runs, and say what is wrong.
 
-checking.py   `@exercise`: runs an answer on hard inputs and finds words for what it got wrong
+running.py    runs an answer: on copies, watched, stopped in time, leaving everything as it was
+comparing.py  compares results, and puts values into words
+checking.py   `@exercise`: tries an answer on hard inputs and finds words for what it got wrong
 patches.py …  one module a lesson: what is asked, a solution, hints, and mistakes worth a sentence
 """
 
@@ -8,18 +10,15 @@ import os
 from functools import cache
 from importlib import import_module
 
-from swinlib.lab.exercises.checking import Exercise, Verdict, check, with_help
+from swinlib.lab.exercises.checking import (
+    LESSONS,
+    Exercise,
+    Verdict,
+    check,
+    in_lines,
+    with_help,
+)
 
-LESSONS = {
-    "01": "patches",
-    "02": "attention",
-    "03": "windows",
-    "04": "shift",
-    "05": "position",
-    "06": "merging",
-    "07": "model",
-    "08": "training",
-}
 STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
 
 
@@ -31,9 +30,10 @@ def exercise(function):
     little more at every call, and ``name.solution()`` shows a solution.
 
     Raises:
-        NameError: no exercise has this name.
+        UnknownExercise: no exercise has this name; a NameError.
         AssertionError: not right, while the environment variable SWINLIB_EXERCISES is "strict".
     """
+    __tracebackhide__ = True  # IPython leaves this frame out
     asked = find(function.__name__)
     verdict = check(asked, function)
     if os.environ.get(STRICT) == "strict" and not verdict.right:
@@ -42,10 +42,22 @@ def exercise(function):
     return with_help(function if verdict.right else asked.solution, asked)
 
 
+class UnknownExercise(NameError):
+    """No exercise has this name."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: no lines of the check's."""
+        return in_lines(f"{type(self).__name__}: {self}").splitlines()
+
+
 def find(name: str) -> Exercise:
-    """The exercise whose function has this name."""
+    """The exercise whose function has this name.
+
+    Raises:
+        UnknownExercise: there is none.
+    """
     if name not in all_exercises():
-        raise NameError(
+        raise UnknownExercise(
             f"no exercise is called {name!r}: keep the name of the function as it was. "
             f"There are {', '.join(sorted(all_exercises()))}"
         )
@@ -64,8 +76,10 @@ def of_lesson(lesson: str) -> tuple[Exercise, ...]:
 
 
 __all__ = [
+    "LESSONS",
     "STRICT",
     "Exercise",
+    "UnknownExercise",
     "Verdict",
     "check",
     "all_exercises",

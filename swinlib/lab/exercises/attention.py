@@ -47,6 +47,28 @@ def _over_everything(scores):
     return safe_softmax(scores.flatten()).view(scores.shape)
 
 
+def _over_everything_in_rows(scores):
+    exponentials = (scores - scores.amax(-1, keepdim=True)).exp()
+    return exponentials / exponentials.sum()
+
+
+def _rows_over_queries(scores):
+    exponentials = (scores - scores.amax(-1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(-2, keepdim=True)
+
+
+def _queries_over_rows(scores):
+    return _shared(scores, scores.amax(-2, keepdim=True))
+
+
+def _cut_off_late(scores):
+    return _shared(scores.clamp(-80, 80), 0)
+
+
+def _logarithms_in_one(scores):
+    return scores.log_softmax(-1)
+
+
 def _divided_by_largest(scores):
     return _shared(scores / scores.abs().amax(-1, keepdim=True), 0)
 
@@ -81,7 +103,7 @@ def _scores():
 SOFTMAX = Exercise(
     solution=safe_softmax,
     cases=_scores,
-    forbidden=("softmax",),
+    forbidden=("softmax", "log_softmax"),
     checked_on="9 cases: scores of 1000 and of -1000, rows far apart, minus infinity, a batch of "
     "heads, scattered memory, half precision",
     hints=(
@@ -115,13 +137,25 @@ SOFTMAX = Exercise(
             _smallest_taken_off,
         ),
         Mistake(
-            "large scores are cut off: they all become the same, and the winner is lost.", _cut_off
+            "large scores are cut off: they all become the same, and the winner is lost.",
+            _cut_off,
+            (_cut_off_late,),
         ),
         Mistake(
             "the *columns* add up to 1. A row belongs to a query, and its weights must.",
             _over_queries,
+            (_rows_over_queries,),
         ),
-        Mistake("all numbers together add up to 1. Every row must for itself.", _over_everything),
+        Mistake(
+            "what is taken off is the largest of a *column*, and is not the same for all scores of "
+            "a row.",
+            _queries_over_rows,
+        ),
+        Mistake(
+            "all numbers together add up to 1. Every row must for itself.",
+            _over_everything,
+            (_over_everything_in_rows,),
+        ),
         Mistake(
             "it divides by the largest score. That changes the differences, and with them the "
             "weights.",
@@ -131,7 +165,7 @@ SOFTMAX = Exercise(
             "the exponentials are there, but the rows do not add up to 1.",
             _not_divided,
         ),
-        Mistake("it gives the logarithms of the weights.", _logarithms),
+        Mistake("it gives the logarithms of the weights.", _logarithms, (_logarithms_in_one,)),
     ),
 )
 
@@ -196,6 +230,26 @@ def _only_100(q, k, v, real):
     return scores.softmax(-1) @ v * real[:, None, :, None]
 
 
+def _not_low_enough(q, k, v, real):
+    scores = _scaled(q, k).masked_fill(~real[:, None, None, :], -100.0)
+    return scores.softmax(-1) @ v * real[:, None, :, None]
+
+
+def _padding_answers_from_30000(q, k, v, real):
+    return _scaled(q, k).masked_fill(~real[:, None, None, :], -3e4).softmax(-1) @ v
+
+
+def _padding_answers_to_a_bias(q, k, v, real):
+    return (_scaled(q, k) + torch.where(real, 0, -3e4)[:, None, None].to(q)).softmax(-1) @ v
+
+
+def _scaled_by(power):
+    def like(q, k, v, real):
+        return attend_to_real(q * q.shape[-1] ** power, k, v, real)
+
+    return like
+
+
 def _columns_add_up(q, k, v, real):
     scores = _scaled(q, k)
     scores = scores.masked_fill(~real[:, None, None, :], torch.finfo(scores.dtype).min)
@@ -225,6 +279,7 @@ def _padded():
         Case("three pictures, each with padding of its own", (q, k, v, real)),
         Case("a picture that is all padding", (q, k, v, none)),
         Case("padding with large scores", (q.abs(), loud, v, real)),
+        Case("real tokens with very low scores", (q.abs() + 1, -2000 * (k.abs() + 1), v, real)),
         Case("heads that do not lie in memory in order", (*scattered, ends)),
         Case("half precision", (*(x.half() for x in scattered), ends)),
     ]
@@ -233,8 +288,8 @@ def _padded():
 REAL = Exercise(
     solution=attend_to_real,
     cases=_padded,
-    checked_on="7 cases: three pictures with padding of their own, one that is all padding, one "
-    "without, large scores, scattered memory, half precision",
+    checked_on="8 cases: three pictures with padding of their own, one that is all padding, one "
+    "without, very large and very low scores, scattered memory, half precision",
     hints=(
         "Two things are asked, and each is one line. Which scores must not count, those of padded "
         "queries or those of padded keys? And what becomes of the rows of padded queries?",
@@ -257,6 +312,7 @@ REAL = Exercise(
         Mistake(
             "nobody looks at padding, but padded tokens get an answer too. Theirs must be zeros.",
             _padding_answers,
+            (_padding_answers_from_30000, _padding_answers_to_a_bias),
         ),
         Mistake(
             "a picture that is all padding gives NaN: in a row of nothing but minus infinity the "
@@ -276,7 +332,16 @@ REAL = Exercise(
             "it is the wrong way round: only padding is looked at. `real` is True for real tokens.",
             _only_padding,
         ),
-        Mistake("the scores are not divided by √d.", _not_scaled),
+        Mistake(
+            "the scores are not divided by √d, d being the length of a query.",
+            _not_scaled,
+            (_scaled_by(-0.5), _scaled_by(1.0)),
+        ),
+        Mistake(
+            "what stands in place of a padded token's score is not low enough: where the real ones "
+            "are lower still, padding wins.",
+            _not_low_enough,
+        ),
         Mistake("every picture is given the padding of the first.", _first_picture_s),
         Mistake(
             "-100 is not low enough where scores are large: padding that lies 100 and more above "
@@ -335,6 +400,10 @@ def _winner_takes_all(out_a, lse_a, out_b, lse_b):
 def _across_queries(out_a, lse_a, out_b, lse_b):
     a, b = lse_a.softmax(-1)[..., None], lse_b.softmax(-1)[..., None]
     return (a * out_a + b * out_b) / (a + b)
+
+
+def _across_queries_alone(out_a, lse_a, out_b, lse_b):
+    return lse_a.softmax(-1)[..., None] * out_a + lse_b.softmax(-1)[..., None] * out_b
 
 
 def _along_the_values(out_a, lse_a, out_b, lse_b):
@@ -421,6 +490,7 @@ JOIN = Exercise(
             "the queries are compared with one another. A query shares its attention between its "
             "own two halves.",
             _across_queries,
+            (_across_queries_alone,),
         ),
         Mistake(
             "the shares lie along the values: there is one for every query, which is the dimension "

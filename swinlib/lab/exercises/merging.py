@@ -189,6 +189,12 @@ def _merged_padded_first(x, size):
     return merge_neighbours(x, size)
 
 
+def _merged_padded_always(x, size):
+    (kh, kw), (_, H, W, _) = size, x.shape
+    x = torch.nn.functional.pad(x, (0, 0, 0, kw - W % kw, 0, kh - H % kh))
+    return merge_neighbours(x, size)
+
+
 def _merged_mean(x, size):
     return _cut(x, size).double().mean(dim=(2, 4)).to(x.dtype)
 
@@ -264,6 +270,11 @@ NEIGHBOURS = Exercise(
             "the padding comes in at the top or on the left. It belongs at the bottom and on the "
             "right.",
             _merged_padded_first,
+        ),
+        Mistake(
+            "it pads a map that fits as well, by a whole neighbourhood: where H % kh is 0, kh - 0 "
+            "rows are added.",
+            _merged_padded_always,
         ),
         Mistake(
             "it takes the mean of a neighbourhood, which is pooling. Merging keeps every number.",

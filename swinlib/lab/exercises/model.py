@@ -51,22 +51,22 @@ def _rates_reversed(depths, last_rate):
     return _in_stages(_rates_flat(depths, last_rate)[::-1], depths)
 
 
+def _rates_down_to_0(depths, last_rate):
+    """A lone block has the last rate."""
+    return _in_stages(torch.linspace(last_rate, 0, sum(depths)).tolist(), depths)
+
+
 def _rates_kept(depths, last_rate):
     return [[1 - rate for rate in stage] for stage in rates_by_stage(depths, last_rate)]
 
 
-def _rates_no_lone_block(depths, last_rate):
-    steps = sum(depths) - 1
-    return _in_stages([last_rate * i / steps for i in range(sum(depths))], depths)
-
-
 def same_rates(got, wanted, *_):
-    """As `agree`, where a stage's rates may also be a tensor."""
+    """As `agree`, where a stage's rates may also be a tensor or an array."""
     return agree(_as_lists(got), _as_lists(wanted))
 
 
 def _as_lists(rates):
-    if isinstance(rates, torch.Tensor):
+    if hasattr(rates, "tolist"):  # a tensor or an array of NumPy
         return rates.tolist()
     if isinstance(rates, tuple | list):
         return [_as_lists(stage) for stage in rates]
@@ -124,15 +124,11 @@ RATES = Exercise(
             "it falls from the first block to the last. Late blocks can be missed, early "
             "ones cannot.",
             _rates_reversed,
+            (_rates_down_to_0,),
         ),
         Mistake(
             "these are the probabilities of *keeping* a branch. Wanted are those of dropping it.",
             _rates_kept,
-        ),
-        Mistake(
-            "right for every model but one of a single block, where the steps from first to last "
-            "are none, and nothing can be divided by them.",
-            _rates_no_lone_block,
         ),
     ),
 )

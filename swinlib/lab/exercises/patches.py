@@ -191,6 +191,15 @@ def _tokens_in_a_list(images, patch_size, stride):
     return overlapping_patches(images, patch_size, stride).flatten(1, 2)
 
 
+def _columns_of_unfold(images, patch_size, stride):
+    return torch.nn.functional.unfold(images, patch_size, stride=stride)
+
+
+def _columns_as_rows(images, patch_size, stride):
+    h, w = map(len, _starts(images, patch_size, stride))
+    return _columns_of_unfold(images, patch_size, stride).reshape(len(images), h, w, -1)
+
+
 def _images():
     numbers = torch.arange(12.0).view(1, 1, 3, 4)
     colours = torch.arange(2 * 3 * 7 * 10.0).view(2, 3, 7, 10)
@@ -257,6 +266,12 @@ OVERLAPPING = Exercise(
         ),
         Mistake(
             "the tokens come in a list. Wanted is a map: (B, h, w, C*Ph*Pw).", _tokens_in_a_list
+        ),
+        Mistake(
+            "`F.unfold` gives every patch as a *column*, (B, C*Ph*Pw, patches). Its last two axes "
+            "must change places before the patches become a map.",
+            _columns_of_unfold,
+            (_columns_as_rows,),
         ),
     ),
 )
@@ -326,6 +341,24 @@ def _only_the_kept(kept, places, filler, N):
     return kept[torch.arange(len(kept))[:, None], places.argsort(dim=1)]
 
 
+def _sorted_in_front(kept, places, filler, N):
+    return _at_the_front(_only_the_kept(kept, places, filler, N), places, filler, N)
+
+
+def _zeros_overwritten(kept, places, filler, N):
+    tokens = _zeros_for_the_rest(kept, places, filler, N)
+    return torch.where((tokens == 0).all(-1, keepdim=True), filler, tokens)
+
+
+def _sums_overwritten(kept, places, filler, N):
+    tokens = _zeros_for_the_rest(kept, places, filler, N)
+    return torch.where(tokens.sum(-1, keepdim=True) == 0, filler, tokens)
+
+
+def _places_sorted_again(kept, places, filler, N):
+    return put_back(kept, places.argsort(dim=1), filler, N)
+
+
 def _kept():
     generator = torch.Generator().manual_seed(0)
     two = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
@@ -333,6 +366,7 @@ def _kept():
     two_places = torch.tensor([[2, 0], [3, 2]])
     places = torch.stack([torch.randperm(7, generator=generator) for _ in range(3)])
     filler = torch.tensor([-1.0, -2.0])
+    nothing = torch.tensor([[[0.0, 0.0], [5.0, 6.0]], [[3.0, -3.0], [7.0, 8.0]]])
     scattered = torch.randn(2, 7, 3, generator=generator).transpose(0, 1)[:3]  # (3, 2, 3)
     far = torch.randn(3, generator=generator)
     return [
@@ -340,6 +374,7 @@ def _kept():
         Case("two pictures, each with its own places", (tokens[:2, :2], two_places, filler, 4)),
         Case("three pictures", (tokens, places[:, :4], filler, 7)),
         Case("no token missing", (tokens, places[:, :4].argsort(dim=1), filler, 4)),
+        Case("a token of zeros, and one that adds up to zero", (nothing, two_places, filler, 5)),
         Case("every token missing", (tokens[:, :0], places[:, :0], filler, 5)),
         Case("tokens that do not lie in memory in order", (scattered, places[:, 5:], far, 7)),
         Case("half precision", (scattered.half(), places[:, :2], far.half(), 9)),
@@ -349,8 +384,8 @@ def _kept():
 BACK = Exercise(
     solution=put_back,
     cases=_kept,
-    checked_on="7 cases: three pictures with places of their own, all tokens and none, scattered "
-    "memory, half precision",
+    checked_on="8 cases: three pictures with places of their own, all tokens and none, tokens of "
+    "zeros, scattered memory, half precision",
     hints=(
         "Write it with two loops first, over pictures and over tokens: one line inside puts one "
         "token into its place. That is a right answer already.",
@@ -397,6 +432,22 @@ BACK = Exercise(
             "it goes the wrong way: places[b, i] is where token i *goes*, not where it is fetched "
             "from.",
             _fetched,
+        ),
+        Mistake(
+            "the tokens are brought into the order of their places and then stay at the front. "
+            "Between them belong the fillers: kept[b, i] is wanted at places[b, i].",
+            _sorted_in_front,
+        ),
+        Mistake(
+            "it takes a kept token of zeros, or one whose numbers add up to 0, for an empty place. "
+            "Whether a place is taken, only `places` can tell.",
+            _zeros_overwritten,
+            (_sums_overwritten,),
+        ),
+        Mistake(
+            "`argsort` of the places says in which order they come, and not where they are. "
+            "kept[b, i] belongs to places[b, i] itself.",
+            _places_sorted_again,
         ),
         Mistake(
             "only the kept tokens are there. Wanted are all N, the others being the filler.",

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.lab.exercises.checking import Case, Exercise, Mistake, agree
 
 # --- which offset is this? ----------------------------------------------------------------------
 
@@ -66,6 +66,14 @@ def _offset_wraps(number, window_size):
     return sign * (away // (2 * Mw - 1)), sign * (away % (2 * Mw - 1))
 
 
+def same_offset(got, wanted, *_):
+    """As `agree`, but no list will do: the lesson compares offsets with tuples."""
+    says = agree(got, wanted)
+    if says is None and not isinstance(got, tuple):
+        return "the numbers are right, but in a list. Wanted is a tuple: `return dy, dx`"
+    return says
+
+
 def _entries():
     return [
         Case("the smallest window", (5, (2, 2))),
@@ -82,6 +90,7 @@ def _entries():
 OFFSET = Exercise(
     solution=offset_of,
     cases=_entries,
+    agree=same_offset,
     checked_on="8 entries: first, middle and last, of square, wide, high and single-row windows",
     hints=(
         "Undo the lesson's formula from its end: last came the sum of row times factor and column. "
@@ -167,6 +176,17 @@ def _index_without_factor(window_size):
 def _index_own_factor(window_size):
     """Each axis times its own 2M - 1, where those of the axes behind it belong."""
     factors = [2 * M - 1 for M in window_size[:-1]] + [1]
+    return sum(o * f for o, f in zip(_offsets(window_size), factors, strict=True))
+
+
+def _index_all_own_factors(window_size):
+    factors = [2 * M - 1 for M in window_size]
+    return sum(o * f for o, f in zip(_offsets(window_size), factors, strict=True))
+
+
+def _index_next_factor(window_size):
+    """Each axis times the 2M - 1 of the one behind it, and of no others."""
+    factors = [2 * M - 1 for M in window_size[1:]] + [1]
     return sum(o * f for o, f in zip(_offsets(window_size), factors, strict=True))
 
 
@@ -260,6 +280,12 @@ AXES = Exercise(
             "every axis is multiplied by its own number of offsets. What counts is how many "
             "numbers the axes *behind* it can make.",
             _index_own_factor,
+            (_index_all_own_factors,),
+        ),
+        Mistake(
+            "every axis is multiplied by the number of offsets of the next one alone. With three "
+            "axes, a step along the first must count for all that the other *two* can make.",
+            _index_next_factor,
         ),
         Mistake(
             "all axes but the last get the same factor. One step along the first of three must "

@@ -32,6 +32,24 @@ def _rolled_swapped(x, shift_size):
     return torch.roll(x, (-shift_size[1], -shift_size[0]), dims=(1, 2))
 
 
+def _parts_swapped(x, shift, dim):
+    length = x.shape[dim]
+    shift = min(shift, length)
+    return torch.cat([x.narrow(dim, shift, length - shift), x.narrow(dim, 0, shift)], dim)
+
+
+def _rolled_rows_twice(x, shift_size):
+    return _parts_swapped(_parts_swapped(x, shift_size[0], 1), shift_size[1], 1)
+
+
+def _rolled_columns_twice(x, shift_size):
+    return _parts_swapped(_parts_swapped(x, shift_size[0], 2), shift_size[1], 2)
+
+
+def _sliced_wrong_axes(x, shift_size):
+    return _parts_swapped(_parts_swapped(x, shift_size[0], 0), shift_size[1], 1)
+
+
 def _rolled_zeros(x, shift_size):
     sh, sw = shift_size
     out = torch.zeros_like(x)
@@ -87,6 +105,7 @@ ROLL = Exercise(
             "it rolls the batch and the rows. The batch comes first: rows are dimension 1 and "
             "columns dimension 2.",
             _rolled_wrong_axes,
+            (_sliced_wrong_axes,),
         ),
         Mistake(
             "it rolls the map as one long row, so that what leaves on the left comes back one row "
@@ -97,6 +116,11 @@ ROLL = Exercise(
             "what leaves on one side is lost: the places on the other side hold zeros. It must "
             "come back there.",
             _rolled_zeros,
+        ),
+        Mistake(
+            "both steps roll the same axis: once the rows and once the columns must.",
+            _rolled_rows_twice,
+            (_rolled_columns_twice,),
         ),
         Mistake("the rows are right, but the columns have not moved.", _rolled_rows_only),
         Mistake("the columns are right, but the rows have not moved.", _rolled_columns_only),

@@ -45,6 +45,18 @@ def _multiplied(step, steps, warmup_steps, cooldown_steps, peak):
     return peak * up * min(1.0, (steps - step) / (cooldown_steps + 1))
 
 
+def _one_slope_to_its_end(step, steps, warmup_steps, cooldown_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return peak * min(1.0, (steps - step) / (cooldown_steps + 1))
+
+
+def _other_slope_from_its_start(step, steps, warmup_steps, cooldown_steps, peak):
+    if step >= steps - cooldown_steps:
+        return peak * (steps - step) / (cooldown_steps + 1)
+    return _never_falls(step, steps, warmup_steps, cooldown_steps, peak)
+
+
 def _as_a_share(*args):
     return trapezium(*args) / args[-1]
 
@@ -55,11 +67,14 @@ def _swapped_lengths(step, steps, warmup_steps, cooldown_steps, peak):
 
 def _steps_to_try():
     whole = [Case(f"step {step} of 10", (step, 10, 4, 3, 0.8)) for step in (0, 1, 3, 4, 6, 7, 8, 9)]
+    meeting = [
+        Case(f"slopes that meet, step {step}", (step, 8, 6, 6, 0.3)) for step in (2, 3, 4, 5, 6)
+    ]
     return [
         *whole,
         Case("no warm-up", (0, 10, 0, 5, 1.0)),
         Case("no cool-down", (9, 10, 2, 0, 1.0)),
-        Case("a warm-up that runs into the cool-down", (3, 8, 6, 6, 0.3)),
+        *meeting,
         Case("a long run", (95_000, 100_000, 5_000, 20_000, 1e-3)),
     ]
 
@@ -67,7 +82,7 @@ def _steps_to_try():
 SCHEDULE = Exercise(
     solution=trapezium,
     cases=_steps_to_try,
-    checked_on="12 steps: both ends of either slope, no warm-up, no cool-down, slopes that meet",
+    checked_on="16 steps: both ends of either slope, no warm-up, no cool-down, slopes that meet",
     hints=(
         "Write the rate as `peak` times the smallest of three numbers.",
         "One of the three is 1. One grows from 1 / warmup_steps to 1 in the first warmup_steps "
@@ -95,6 +110,11 @@ SCHEDULE = Exercise(
         ),
         Mistake(
             "where the slopes meet it multiplies them. It is to follow the lower one.", _multiplied
+        ),
+        Mistake(
+            "where the slopes meet it keeps to one of them, though the other is lower.",
+            _one_slope_to_its_end,
+            (_other_slope_from_its_start,),
         ),
         Mistake("it gives a share of the peak. Multiply by `peak`.", _as_a_share),
         Mistake("it takes the length of the warm-up for that of the cool-down.", _swapped_lengths),
@@ -164,6 +184,10 @@ def _first_column(logits, labels, smoothing):
     return -((1 - smoothing) * own + smoothing * log_p.mean(-1)).mean()
 
 
+def _over_classes_too(logits, labels, smoothing):
+    return smoothed_loss(logits, labels, smoothing) / logits.shape[-1]
+
+
 def _batches():
     g = torch.Generator().manual_seed(0)
     small = torch.tensor([[2.0, 0.0, -1.0]])
@@ -177,6 +201,7 @@ def _batches():
         Case("logits of several hundreds", (logits * 100, labels, 0.1)),
         Case("logits that do not lie in memory in order", (logits.T.contiguous().T, labels, 0.3)),
         Case("double precision", (logits.double(), labels, 0.05)),
+        Case("logits that are to learn", (logits.clone().requires_grad_(), labels, 0.1)),
     ]
 
 
@@ -184,7 +209,8 @@ LOSS = Exercise(
     solution=smoothed_loss,
     cases=_batches,
     forbidden=("cross_entropy",),
-    checked_on="7 batches: one picture, no smoothing, logits of several hundreds, double precision",
+    checked_on="8 batches: one picture, no smoothing, logits of several hundreds, double "
+    "precision, and the gradient",
     hints=(
         "With smoothing ε the target gives every class ε / classes, and the right one 1 - ε more.",
         "The loss of one picture is the sum over the classes of -target * log p: (1 - ε) times "
@@ -213,6 +239,11 @@ LOSS = Exercise(
             _own_kept_whole,
         ),
         Mistake("it sums over the pictures. A mean is asked for.", _summed),
+        Mistake(
+            "the mean is taken over the classes as well. A picture's loss is a *sum* over the "
+            "classes, and the mean runs over the pictures.",
+            _over_classes_too,
+        ),
         Mistake("it gives one loss for each picture. Their mean is asked for.", _each),
         Mistake("the softmax runs over the pictures. It belongs over the classes.", _wrong_axis),
         Mistake("the sign is wrong: a loss falls when things get better.", _sign),
@@ -277,6 +308,18 @@ def _mixed_numbers(images, labels, num_classes, share, partner):
     return mixed, share * labels + (1 - share) * labels[partner]
 
 
+def _overwritten(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    targets = share * F.one_hot(labels, num_classes).float()
+    return mixed, targets.scatter(1, labels[partner][:, None], 1 - share)
+
+
+def _overwritten_by_own(images, labels, num_classes, share, partner):
+    mixed, _ = mix_pictures(images, labels, num_classes, share, partner)
+    targets = (1 - share) * F.one_hot(labels[partner], num_classes).float()
+    return mixed, targets.scatter(1, labels[:, None], share)
+
+
 def _scaled(images, labels, num_classes, share, partner):
     mixed, targets = mix_pictures(images, labels, num_classes, share, partner)
     return mixed / 255, targets
@@ -291,7 +334,7 @@ def _pairs():
     tiny = torch.tensor([[[[0, 100]]], [[[200, 50]]]], dtype=torch.uint8)
     images = torch.randint(0, 256, (5, 3, 4, 6), generator=g, dtype=torch.uint8)
     labels = torch.tensor([2, 0, 1, 3, 3])
-    partner = torch.tensor([3, 0, 4, 2, 1])
+    partner = torch.tensor([3, 0, 1, 4, 2])  # pictures 3 and 4 show the same
     scattered = images.permute(0, 1, 3, 2)
     return [
         Case("two pictures of two pixels", (tiny, labels[:2], 3, 0.5, torch.tensor([1, 0]))),
@@ -348,6 +391,12 @@ MIXUP = Exercise(
             "it mixes the *numbers* of the classes: half of class 2 and half of class 4 is not "
             "class 3.",
             _mixed_numbers,
+        ),
+        Mistake(
+            "where picture and partner have the same label, one share overwrites the other, and "
+            "the target does not add up to 1.",
+            _overwritten,
+            (_overwritten_by_own,),
         ),
         Mistake(
             "the pictures are divided by 255. Leave their scale as it is, from 0 to 255.", _scaled

@@ -99,6 +99,7 @@ def _numbers():
 FIND = Exercise(
     solution=find_token,
     cases=_numbers,
+    allowed=(window_partition,),
     checked_on="8 tokens: of later pictures, of wide and high maps, in windows that are not "
     "square, as large as the map, or a single token",
     hints=(
@@ -187,6 +188,15 @@ def _video_by_frames(x, window_size):
     return window_partition(x.flatten(0, 1), window_size[1:])[:, None]
 
 
+def _video_frames_joined(x, window_size):
+    """Frames are cut one by one, and then Mt windows at a time are called one."""
+    return window_partition(x.flatten(0, 1), window_size[1:]).unflatten(0, (-1, window_size[0]))
+
+
+def _video_frames_listed(x, window_size):
+    return window_partition(x.flatten(0, 1), window_size[1:])
+
+
 def _video_space_first(x, window_size):
     return _video(x, window_size, (0, 3, 5, 1, 2, 4, 6, 7))
 
@@ -254,7 +264,16 @@ VIDEO = Exercise(
             "its axes must be split and moved before they are merged.",
             _video_reshaped,
         ),
-        Mistake("every frame is cut by itself. A window reaches over Mt frames.", _video_by_frames),
+        Mistake(
+            "every frame is cut by itself. A window reaches over Mt frames.",
+            _video_by_frames,
+            (_video_frames_listed,),
+        ),
+        Mistake(
+            "frames are cut one by one, and then Mt windows at a time are joined. These are "
+            "neighbours of one frame, not the same place in Mt frames: time must be cut as well.",
+            _video_frames_joined,
+        ),
         Mistake(
             "the windows are right, but come in another order: places first, times within. Time is "
             "the outermost axis, so the earliest windows come first.",
