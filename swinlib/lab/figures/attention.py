@@ -26,7 +26,7 @@ def arrows(queries: list[list[float]], keys: list[list[float]]) -> None:
                 (0, 0),
                 arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2.2, "shrinkA": 0},
             )
-            away = 1 + 0.22 / (across**2 + up**2) ** 0.5  # a little beyond the tip
+            away = 1 + (0.25 + 0.2 * (up == 0)) / (across**2 + up**2) ** 0.5  # beyond the tip
             text = f"{'query' if name == 'q' else 'key'} {i}"
             ax.text(across * away, up * away, text, color=colour, ha="center", va="center")
     numbers = torch.tensor([*queries, *keys, [0.0, 0.0]])
