@@ -623,7 +623,7 @@ def test_the_notebook_asks_them_all(lesson):
     cells = nbformat.read(path, as_version=4).cells
     stubs = [(n, c) for n, c in enumerate(cells) if TAG in c.metadata.get("tags", [])]
     asked = [find(stub_name(cell.source)) for _, cell in stubs]
-    assert asked == list(of_lesson(lesson)) and 2 <= len(asked) <= 4
+    assert asked == list(of_lesson(lesson)) and 2 <= len(asked) <= 5
     for number, cell in stubs:
         task = cells[number - 1].source
         assert re.search(r"\*Difficulty [●○]{3} · importance [●○]{3} · \d+ minutes\*", task), task
@@ -640,6 +640,26 @@ def test_no_solution_stands_in_the_notebook(lesson):
         lines = [line.strip() for line in asked.source.splitlines()[2:]]
         code = [line for line in lines if not line.startswith("#")]
         assert not all(line in text for line in code), asked.name
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_solution_stands_above_its_stub(lesson):
+    """A lesson derives its own pieces, and shows them, but not before they have been asked for."""
+    (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+    above = ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if TAG in cell.metadata.get("tags", []):
+            asked = find(stub_name(cell.source))
+            code = [line for line in without_comments(asked.source).splitlines()[2:] if line]
+            missing = [line for line in code if line not in above]
+            assert missing, f"{asked.name} stands above its stub"
+        outputs = (o.get("data", {}).get("text/markdown", "") for o in cell.get("outputs", []))
+        above += without_comments("\n".join([cell.source, *outputs])) + "\n"
+
+
+def without_comments(source):
+    """Lines without what follows a #, and without the space around them."""
+    return "\n".join(line.split("#")[0].strip() for line in source.splitlines())
 
 
 def test_solving_keeps_what_stands_above_the_stub():
