@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 
 from swinlib.lab.exercises.checking import Exercise, Verdict, check, with_help
+from swinlib.lab.learner import note
 
 LESSONS = {
     "01": "patches",
@@ -39,6 +40,7 @@ def exercise(function):
     if os.environ.get(STRICT) == "strict" and not verdict.right:
         raise AssertionError(str(verdict))
     print(verdict)
+    note(asked.name, verdict.state)
     return with_help(function if verdict.right else asked.solution, asked)
 
 
