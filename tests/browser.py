@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from nbtool import ENVIRONMENT
+from nbtool import conditions
 from swinlib.lab import widgets
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -175,15 +175,15 @@ def _copy_course(folder: Path) -> Path:
 
 def _environment(folder: Path) -> dict[str, str]:
     """As for `make refresh`, and with nothing of the user's own Jupyter."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
-    environment |= ENVIRONMENT | {"PYTHONPATH": str(ROOT)}  # this swinlib, whichever is installed
+    (ipython := folder / "ipython").mkdir()
+    environment = conditions(str(ipython))
+    environment["PYTHONPATH"] = str(ROOT)  # this swinlib, whichever is installed
     for name in (
         "JUPYTER_CONFIG_DIR",
         "JUPYTER_DATA_DIR",
         "JUPYTER_RUNTIME_DIR",
         "JUPYTERLAB_SETTINGS_DIR",
         "JUPYTERLAB_WORKSPACES_DIR",
-        "IPYTHONDIR",
     ):
         environment[name] = str(folder / name.lower())
         (folder / name.lower()).mkdir()
