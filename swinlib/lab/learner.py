@@ -125,7 +125,7 @@ def code_cells(lesson: Path) -> list[str]:
 def note(name: str, state: str, root: Path = ROOT) -> None:
     """Remember what the check of an exercise said, if it was the learner's copy that ran it.
 
-    A line is added where something has changed, so notebooks that run side by side lose nothing.
+    A line is added where something has changed; notebooks that run side by side lose nothing.
 
     Args:
         name: of the exercise.
@@ -138,7 +138,8 @@ def note(name: str, state: str, root: Path = ROOT) -> None:
             return
         if noted(root).get(name) != state:
             with open(folder / RECORD, "a", encoding="utf-8") as record:
-                record.write(json.dumps({"exercise": name, "state": state}) + "\n")
+                # A line's end comes first: an earlier line may have been cut short.
+                record.write("\n" + json.dumps({"exercise": name, "state": state}))
     except OSError:
         pass  # a full or read-only disk must not come between a learner and the verdict
 
