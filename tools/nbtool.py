@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--fewer-pictures", action="store_true", help="refresh: a cell may draw less than it stores"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     paths = find(options.names)
     if options.action == "refresh":
         return 0 if all([refresh(path, options.fewer_pictures) for path in paths]) else 1
