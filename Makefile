@@ -93,7 +93,7 @@ lock: $(MADE) ## Pin the newest versions that fit pyproject.toml in both require
 	@{ echo "# What lessons need. Written by \`make lock\`: $(COMPILE) --extra lab"; \
 	  echo "# One file for Python 3.10 and later on Linux, macOS and Windows, without CUDA packages:"; \
 	  echo "# torch names those itself where it wants them."; \
-	  $(PINS) $(VENV)/lab.txt; \
+	  $(PINS) $(VENV)/lab.txt | sed 's|-c $(VENV)/test.txt, ||'; \
 	  echo '-e .'; } > requirements.txt
 	@{ echo "# What maintainers need beyond it. Written by \`make lock\`: $(COMPILE) --extra test"; \
 	  echo '-r requirements.txt'; \
