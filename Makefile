@@ -1,34 +1,53 @@
-# Two commands matter: `make lab` to learn, `make test` to prove. Everything lives in .venv.
+# Two commands matter: `make lab` to learn, `make test` to prove. Everything lives in .venv; what a
+# learner writes, in learn/.
 
 PYTHON ?= python3
 VENV = .venv
 # Flags handed on, such as  make lab ARGS="--no-browser --port 8899".
 ARGS =
-# Which notebooks `make refresh` runs, such as  make refresh NB="03 04".  All of them without it.
+# Which lessons are meant, such as  make fresh NB=04  or  make refresh NB="03 04".
 NB =
 
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+# Stamps: the environment is made, what lessons need is installed, what maintainers need is too.
+MADE := $(VENV)/.made
+LAB := $(VENV)/.lab
+TEST := $(VENV)/.test
+# The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
+# not fit any more: its stamp goes, and what is missing is made again.
+FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"
+$(shell [ "$$(cat $(MADE) 2>/dev/null)" = $(FITS) ] || rm -f $(MADE))
 # A person waiting likes to see pip at work; a log does not.
 QUIET = $(if $(CI),--quiet --quiet)
-# Jupyter asks for this flag from root, which is who one is in many containers.
-ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
+# With a setuptools of its own an environment is repaired without a network.
+MODERN = import setuptools as s; raise SystemExit(int(s.__version__.split(".")[0]) < 77)
+OFFLINE = $(if $(shell $(PY) -c '$(MODERN)' 2>/dev/null && echo yes),--no-build-isolation)
+INSTALL = $(PY) -m pip install $(QUIET) --disable-pip-version-check $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test bench picture refresh check lint format lock clean
+.PHONY: help lab fresh progress test bench picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-lab: $(STAMP) ## Install once, then open JupyterLab on the first lesson
-	$(PY) -m jupyterlab notebooks/01_patches.ipynb --ServerApp.root_dir=. $(ROOT_FLAG) $(ARGS)
+lab: $(LAB) ## Install once, then open JupyterLab on your own copy of the first lesson
+	@$(PY) -m swinlib.lab lab $(ARGS)
+
+fresh: $(LAB) ## Lay a new copy of a lesson and keep yours beside it (NB=04)
+	@$(PY) -m swinlib.lab fresh $(NB)
+
+progress: $(LAB) ## Show which exercises are answered, right, open
+	@$(PY) -m swinlib.lab progress
 
 # All parts run even when one fails; the last lines are pytest's own.
 # One thread for each: two sets of tests, or two notebooks, run side by side.
 test: export CUDA_VISIBLE_DEVICES :=
 test: export OMP_NUM_THREADS := 1
-test: $(STAMP) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
+# Somebody's own settings of Python and pytest are not what is tested.
+test: export PYTHONWARNINGS :=
+test: export PYTEST_ADDOPTS :=
+test: $(TEST) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
 	@failed=; \
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . || failed="$$failed lint"; \
 	$(PY) -m pytest tests --ignore tests/test_browser.py -n 2 --dist loadfile \
@@ -38,61 +57,78 @@ test: $(STAMP) ## Lint, test swinlib, run every notebook and compare its outputs
 	$(PY) -m pytest --nbval notebooks --solved -n 2 --dist loadscope || failed="$$failed solved"; \
 	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed" >&2; exit 1; fi
 
-refresh: $(STAMP) ## Run the notebooks in place and store clean outputs (NB="03 04" for some)
-	$(PY) tools/nbtool.py refresh $(NB)
+refresh: $(TEST) ## Run the notebooks in place and store clean outputs (NB="03 04" for some)
+	$(PY) tools/nbtool.py refresh $(NB) $(ARGS)
 
-check: $(STAMP) ## Check the form of the stored notebooks without running them
+check: $(TEST) ## Check the form of the stored notebooks without running them
 	$(PY) tools/nbtool.py check $(NB)
 
 # timm serves the comparison alone, so it is installed only here.
-bench: $(STAMP) ## Time swinlib beside torchvision and timm, and draw the table (ARGS="--help")
-	$(PY) -m pip install $(QUIET) --disable-pip-version-check -e '.[bench]'
+bench: $(TEST) ## Time swinlib beside torchvision and timm, and draw the table (ARGS="--help")
+	$(INSTALL) -e '.[bench]'
 	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.
 EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)
-picture: $(STAMP) ## Draw the README's picture again
+picture: $(LAB) ## Draw the README's picture again
 	$(PY) -c "from swinlib.lab.widgets import ShiftMaskExplorer; \
 	  $(EXPLORER).save('data/shift_mask_explorer.png')"
 
-lint: $(STAMP) ## Check style and formatting
+lint: $(TEST) ## Check style and formatting
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-format: $(STAMP) ## Repair style and formatting where that is safe
+format: $(TEST) ## Repair style and formatting where that is safe
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
 # torch's own metadata pins the CUDA packages it wants, and a CPU-only torch wants none of them.
-COMPILE := uv pip compile --universal --python-version 3.10 --extra test pyproject.toml
-lock: $(PY) ## Pin the newest versions that fit pyproject.toml in requirements.txt
+COMPILE := uv pip compile --universal --python-version 3.10 --upgrade pyproject.toml
+PINS = grep -vE '^(nvidia-|cuda-|triton==)'
+lock: $(MADE) ## Pin the newest versions that fit pyproject.toml in both requirements files
 	$(PY) -m pip install --quiet uv
-	$(PY) -m $(COMPILE) --upgrade --quiet --no-header --annotation-style line > $(VENV)/lock.txt
-	@{ echo "# Written by \`make lock\`: $(COMPILE)"; \
+	$(PY) -m $(COMPILE) --extra test --quiet --no-header --no-annotate > $(VENV)/test.txt
+	$(PY) -m $(COMPILE) --extra lab --quiet --no-header --annotation-style line \
+	  --constraint $(VENV)/test.txt > $(VENV)/lab.txt
+	@{ echo "# What lessons need. Written by \`make lock\`: $(COMPILE) --extra lab"; \
 	  echo "# One file for Python 3.10 and later on Linux, macOS and Windows, without CUDA packages:"; \
 	  echo "# torch names those itself where it wants them."; \
-	  grep -vE '^(nvidia-|cuda-|triton==)' $(VENV)/lock.txt; \
+	  $(PINS) $(VENV)/lab.txt | sed 's|-c $(VENV)/test.txt, ||'; \
 	  echo '-e .'; } > requirements.txt
-	@echo "requirements.txt: $$(grep -c == requirements.txt) pins"
+	@{ echo "# What maintainers need beyond it. Written by \`make lock\`: $(COMPILE) --extra test"; \
+	  echo '-r requirements.txt'; \
+	  sed 's/ *# via.*//' requirements.txt | grep -vxFf - $(VENV)/test.txt | $(PINS); \
+	  } > requirements-test.txt
+	@for file in requirements.txt requirements-test.txt; do \
+	  echo "$$file: $$(grep -c == $$file) pins"; done
 
-clean: ## Remove the environment and all caches; data and trained models stay
+clean: ## Remove the environment and all caches; your copies, data and trained models stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	find . '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -prune -exec rm -rf {} +
 
 # Installed again only when what is to be installed has changed.
-$(STAMP): requirements.txt pyproject.toml | $(PY)
+$(LAB): requirements.txt pyproject.toml $(MADE)
 	@echo "Installing into $(VENV), once; with torch this takes some minutes."
-	@$(PY) -m pip install $(QUIET) --disable-pip-version-check -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(PY):
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo "'$(PYTHON)' not found. Install Python 3.10 or later, or name one: make PYTHON=python3.12" >&2; \
-	  exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	  echo "$$($(PYTHON) --version 2>&1) is too old: the course needs Python 3.10 or later." >&2; \
-	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
-	  exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+$(TEST): requirements-test.txt $(LAB)
+	@$(INSTALL) -r requirements-test.txt
+	@touch $@
+
+# Kept where its Python still runs and has a whole pip; else made from nothing, whatever an interrupt
+# or an upgrade of Python has left.
+WHOLE = from importlib.metadata import files; raise SystemExit(not files("pip"))
+$(MADE):
+	@$(PY) -c '$(WHOLE)' 2>/dev/null || { \
+	  command -v $(PYTHON) >/dev/null || { \
+	    echo "'$(PYTHON)' not found. Install Python 3.10 or later, or name one: make PYTHON=python3.12" >&2; \
+	    exit 1; }; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "$$($(PYTHON) --version 2>&1) is too old: the course needs Python 3.10 or later." >&2; \
+	    echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+	    exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV); }
+	@echo $(FITS) > $@

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from nbtool import ENVIRONMENT
+from nbtool import conditions
 from swinlib.lab import widgets
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -175,15 +175,15 @@ def _copy_course(folder: Path) -> Path:
 
 def _environment(folder: Path) -> dict[str, str]:
     """As for `make refresh`, and with nothing of the user's own Jupyter."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
-    environment |= ENVIRONMENT | {"PYTHONPATH": str(ROOT)}  # this swinlib, whichever is installed
+    (ipython := folder / "ipython").mkdir()
+    environment = conditions(str(ipython))
+    environment["PYTHONPATH"] = str(ROOT)  # this swinlib, whichever is installed
     for name in (
         "JUPYTER_CONFIG_DIR",
         "JUPYTER_DATA_DIR",
         "JUPYTER_RUNTIME_DIR",
         "JUPYTERLAB_SETTINGS_DIR",
         "JUPYTERLAB_WORKSPACES_DIR",
-        "IPYTHONDIR",
     ):
         environment[name] = str(folder / name.lower())
         (folder / name.lower()).mkdir()
@@ -216,6 +216,45 @@ def _end(process: subprocess.Popen) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextmanager
+def learn(folder: Path) -> Iterator[str]:
+    """The learner's own command on a copy of the course; gives the address that Jupyter prints.
+
+    Args:
+        folder: empty.
+    """
+    course, log = _copy_course(folder), folder / "server.log"
+    environment = _environment(folder)
+    (
+        Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
+    ).unlink()
+    code = "from pathlib import Path; from swinlib.lab.__main__ import main; "
+    code += f"main(['lab', '--no-browser', '--ServerApp.ip=127.0.0.1'], Path({str(course)!r}))"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment | {"MPLBACKEND": "agg"},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield _printed_address(process, log)
+    finally:
+        _end(process)
+
+
+def _printed_address(process: subprocess.Popen, log: Path) -> str:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.findall(r"http://127\.0\.0\.1:\S+", log.read_text()):
+            return found[-1]
+        time.sleep(0.05)
+    raise RuntimeError(f"no address was printed:\n{log.read_text()[-3000:]}")
 
 
 # --- the page -------------------------------------------------------------------------------------

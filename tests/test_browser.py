@@ -303,6 +303,22 @@ def fits_a_narrow_page(explorer: LiveExplorer) -> None:
     page.set_viewport_size(size)
 
 
+# --- the learner's way in -------------------------------------------------------------------------
+
+
+def test_the_printed_address_leads_to_the_learners_first_lesson(visits, tmp_path):
+    """And to nothing that wants to be answered first, whoever's Jupyter it is."""
+    with browser.learn(tmp_path) as address, visits.browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(1000 * browser.OPEN)
+        page.goto(address)
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        assert page.url.endswith("/lab/tree/learn/01_patches.ipynb")
+        with pytest.raises(sync_api.TimeoutError):
+            page.wait_for_selector(".Toastify__toast", timeout=5000)  # the question about news
+        assert (tmp_path / "course" / "learn" / "08_cifar_training.ipynb").exists()
+
+
 def test_a_page_of_problems_is_noticed():
     """What `errors` finds in cells; the rest of this file would pass without it."""
     cells = [

@@ -3,9 +3,12 @@
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 import swinlib
-from swinlib.lab import compare, photograph, roadmap, show_source
+from nbtool import conditions
+from swinlib.lab import compare, photograph, roadmap, setup, show_source
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -58,3 +61,67 @@ def test_roadmap_knows_the_eight_lessons(monkeypatch):
     plt.close("all")
     with pytest.raises(ValueError, match="'09'"):
         roadmap("09")
+
+
+# --- a notebook's setup, whatever its environment is ----------------------------------------------
+
+DRAW = """
+import torch
+from matplotlib import pyplot as plt
+from swinlib import lab
+lab.setup()
+plt.plot([1, 4, 2], label="a line"); plt.title("As in every lesson"); plt.legend()
+plt.show()
+print(torch.get_num_threads(), torch.tensor(1 / 3))
+"""
+FOREIGN_STYLE = """
+backend: svg
+figure.dpi: 40
+font.size: 25
+axes.grid: True
+figure.constrained_layout.use: True
+lines.linewidth: 9
+axes.prop_cycle: cycler('color', ['k'])
+"""
+
+
+def run_in_kernel(source, folder, **environment):
+    """The outputs of one cell in a kernel with these variables, and without those left None."""
+    variables = conditions(str(folder / "ipython")) | environment
+    variables = {name: value for name, value in variables.items() if value is not None}
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    NotebookClient(notebook, timeout=240, kernel_name="python3").execute(env=variables)
+    return notebook.cells[0].outputs
+
+
+def drawn(outputs):
+    return [
+        output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
+
+
+@pytest.fixture(scope="module")
+def as_always(tmp_path_factory):
+    return run_in_kernel(DRAW, tmp_path_factory.mktemp("as-always"))
+
+
+@pytest.mark.parametrize("backend", ["agg", "svg", "TkAgg"])
+def test_figures_appear_whatever_the_environment_says(backend, as_always, tmp_path):
+    (rc := tmp_path / "matplotlibrc").write_text(FOREIGN_STYLE)
+    outputs = run_in_kernel(
+        DRAW, tmp_path, MPLBACKEND=backend, MATPLOTLIBRC=str(rc), OMP_NUM_THREADS=None
+    )
+    assert drawn(outputs) == drawn(as_always) and len(drawn(outputs)) == 1
+    assert outputs[-1]["text"] == as_always[-1]["text"] == "1 tensor(0.3333)\n"
+
+
+def test_threads_that_were_asked_for_stay(tmp_path):
+    outputs = run_in_kernel(DRAW, tmp_path, OMP_NUM_THREADS="2", MKL_NUM_THREADS=None)
+    assert outputs[-1]["text"].startswith("2 ")
+
+
+def test_setup_outside_a_notebook_leaves_the_backend(monkeypatch):
+    before = plt.get_backend()
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    setup()
+    assert plt.get_backend() == before

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import io
+import os
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -710,11 +711,20 @@ def test_two_threads_on_one_model(nothing_kept):
 # --- the ways PyTorch runs a model ----------------------------------------------------------------
 
 
-def compiler_is_there():
-    return any(shutil.which(name) for name in ("g++", "clang++", "cl"))
+def missing_for_compiling():
+    """The commands that torch.compile calls and that are not there."""
+    compiler = any(map(shutil.which, ("g++", "clang++", "cl")))
+    # PyTorch sums up the headers that it compiles beforehand with openssl, not on Windows.
+    openssl = os.name == "nt" or shutil.which("openssl")
+    return [
+        name for name, there in (("a C++ compiler", compiler), ("openssl", openssl)) if not there
+    ]
 
 
-@pytest.mark.skipif(not compiler_is_there(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(
+    bool(missing_for_compiling()),
+    reason=f"torch.compile needs {' and '.join(missing_for_compiling())}",
+)
 @torch.no_grad()
 def test_compiled_block():
     """The default compiler, on what is ours in it: padding, shift, mask and bias."""

@@ -8,6 +8,8 @@ import copy
 import io
 import json
 import random
+import shutil
+import subprocess
 from pathlib import Path
 
 import nbformat
@@ -464,6 +466,65 @@ def test_refresh_leaves_a_notebook_that_fails_alone(tmp_path, capsys):
     assert nbtool.main(["refresh", str(path)]) == 1
     assert path.read_bytes() == before
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_refresh_keeps_pictures_unless_told(tmp_path, capsys):
+    path = tmp_path / "lesson.ipynb"
+    two = code("two", "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()", FIGURE, FIGURE)
+    path.write_text(json.dumps(notebook(two)) + "\n")
+    before = path.read_bytes()
+    assert nbtool.main(["refresh", str(path)]) == 1
+    assert path.read_bytes() == before
+    assert "cell two: 2 pictures before, 1 now" in capsys.readouterr().out
+    assert nbtool.main(["refresh", "--fewer-pictures", str(path)]) == 0
+    assert path.read_bytes() != before
+
+
+def test_refresh_under_somebodys_own_settings(tmp_path, monkeypatch):
+    """What is stored is the same, to the byte."""
+    (plain := tmp_path / "plain.ipynb").write_text(json.dumps(notebook(code("a", SOURCE))))
+    (own := tmp_path / "own.ipynb").write_bytes(plain.read_bytes())
+    assert nbtool.main(["refresh", str(plain)]) == 0
+
+    profile = tmp_path / "ipython" / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00.py").write_text(
+        "print('hello'); import warnings; warnings.warn('x')"
+    )
+    (profile / "ipython_config.py").write_text(
+        "get_config().InlineBackend.figure_formats = {'svg'}"
+    )
+    (tmp_path / "ipython" / "matplotlibrc").write_text("figure.dpi: 40\naxes.grid: True\n")
+    for name, value in {
+        "MPLBACKEND": "Agg",
+        "MATPLOTLIBRC": str(tmp_path / "ipython"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "PYTHONWARNINGS": "error",
+        "FORCE_COLOR": "1",
+        "SWINLIB_PRESET": "laptop",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert nbtool.main(["refresh", str(own)]) == 0
+    assert own.read_bytes() == plain.read_bytes()
+
+
+def test_check_knows_the_pictures_of_the_last_commit(tmp_path, capsys):
+    if not shutil.which("git"):
+        pytest.skip("no git to ask")
+    path = tmp_path / "lesson.ipynb"
+    kept, changed = code("kept", "plt.show()", FIGURE), code("changed", "f()", FIGURE, count=2)
+    path.write_text(json.dumps(notebook(kept, changed)) + "\n")
+    assert nbtool.main(["check", str(path)]) == 0  # git knows nothing of it
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init"], ["add", "."], ["commit", "-m", "as it was"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    assert nbtool.main(["check", str(path)]) == 0
+    kept["outputs"], changed["outputs"], changed["source"] = [], [], "f(1)"
+    path.write_text(json.dumps(notebook(kept, changed)) + "\n")
+    capsys.readouterr()
+    assert nbtool.main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "lesson.ipynb: cell kept: 1 pictures before, 0 now" in out and "changed" not in out
 
 
 def test_check_reports_and_fails(tmp_path, capsys):

@@ -1,7 +1,10 @@
 """One look for all figures: sizes, and colours that a colour-blind reader can tell apart."""
 
+import os
+
 import matplotlib.pyplot as plt
 import torch
+from IPython import get_ipython
 from matplotlib.colors import to_rgb
 
 INK = "#222222"
@@ -24,9 +27,15 @@ REGION_COLOURS = (
 
 
 def setup(seed: int = 0) -> None:
-    """Prepare a notebook: the look of its figures, how tensors print, and the random seed."""
+    """Prepare a notebook: the look of its figures, how tensors print, threads, the random seed."""
     torch.manual_seed(seed)
+    torch.set_printoptions(profile="default")  # which sets all that the next line does not
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=110)
+    if "OMP_NUM_THREADS" not in os.environ:
+        # On tensors as small as ours more threads cost time, and a lot where cores are shared.
+        torch.set_num_threads(1)
+    show_figures_in_page()
+    plt.rcdefaults()  # a matplotlibrc of the user's own is for the user's own figures
     plt.rcParams.update(
         {
             "figure.dpi": 110,
@@ -43,6 +52,19 @@ def setup(seed: int = 0) -> None:
             "lines.linewidth": 2,
         }
     )
+
+
+def show_figures_in_page() -> None:
+    """In a notebook, draw figures into it, also where the environment says `MPLBACKEND=agg`.
+
+    Backends of a notebook's own (inline, ipympl, those of other front ends) stay.
+    """
+    shell = get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    backend = plt.get_backend().lower()
+    if not backend.startswith("module://") and backend not in ("inline", "ipympl", "nbagg"):
+        shell.enable_matplotlib("inline")
 
 
 def tint(colour: str, strength: float = 0.55) -> tuple[float, float, float]:

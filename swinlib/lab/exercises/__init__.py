@@ -18,6 +18,7 @@ from swinlib.lab.exercises.checking import (
     in_lines,
     with_help,
 )
+from swinlib.lab.learner import note
 
 STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
 
@@ -39,6 +40,7 @@ def exercise(function):
     if os.environ.get(STRICT) == "strict" and not verdict.right:
         raise AssertionError(str(verdict))
     print(verdict)
+    note(asked.name, verdict.state)
     return with_help(function if verdict.right else asked.solution, asked)
 
 

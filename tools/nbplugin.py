@@ -1,13 +1,17 @@
-"""What `pytest --nbval notebooks` checks beyond strict nbval, and the conditions it runs under."""
+"""What `pytest --nbval notebooks` checks beyond strict nbval, and the conditions it runs under.
+
+A pytest plugin, which the conftest.py at the top loads.
+"""
 
 import os
+import tempfile
 
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
 from nbcompare import problems
 from nbsolve import TAG, solve
-from nbtool import CELL_TIMEOUT, ENVIRONMENT
+from nbtool import CELL_TIMEOUT, conditions
 from swinlib.lab.exercises import STRICT
 
 NBVAL_DEFAULT_TIMEOUT = 2000  # seconds: half an hour of silence before a hanging cell is reported
@@ -24,7 +28,12 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """The kernels inherit this process's environment, so it is set before the first one starts."""
     if config.option.nbval:
-        os.environ.update(ENVIRONMENT)
+        folder = tempfile.TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        wanted = conditions(folder.name)
+        for name in os.environ.keys() - wanted.keys():
+            del os.environ[name]
+        os.environ.update(wanted)
         os.environ[STRICT] = "strict" if config.option.solved else ""
         config.option.nbval_current_env = True
         if config.option.nbval_cell_timeout == NBVAL_DEFAULT_TIMEOUT:
