@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from swinlib.training import batches as batches_module
+from swinlib.training import cifar as cifar_module
 from swinlib.training import data as data_module
+from swinlib.training import folders as folders_module
 from swinlib.training import loop as loop_module
 from swinlib.training.__main__ import main
 from swinlib.training.augment import normalise, random_crop, random_flip
@@ -56,7 +58,7 @@ def alone(monkeypatch):
     """No environment variable and no network reaches a test."""
     monkeypatch.delenv("SWINLIB_DATASET", raising=False)
     monkeypatch.delenv("SWINLIB_PRESET", raising=False)
-    monkeypatch.setattr(data_module, "_online", lambda seconds=4.0: False)
+    monkeypatch.setattr(data_module, "online", lambda: False)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -203,7 +205,7 @@ def test_shapes_are_repeatable_and_balanced():
 
 def test_fallback_to_shapes_is_announced(tmp_path, monkeypatch):
     small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
-    monkeypatch.setattr(data_module, "_shapes", lambda: small)
+    monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     for download, why in ((True, "server cannot be reached"), (False, "switched off")):
         data = load_dataset(tmp_path, download=download, config=TINY)
         assert "NOT CIFAR-10" in data.announcement and why in data.announcement
@@ -273,9 +275,9 @@ def test_cache_is_reused_renewed_and_survives_damage(tmp_path, monkeypatch):
     folder = make_folder(tmp_path / "cifar10")
     config = TINY.replace(val_size=2)
     reads = []
-    decode = data_module._decode
+    decode = folders_module._decode
     monkeypatch.setattr(
-        data_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
+        folders_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
     )
     first = load_dataset(tmp_path, "imagefolder", config=config)
     second = load_dataset(tmp_path, "imagefolder", config=config)
@@ -301,7 +303,7 @@ def test_missing_class(tmp_path, split):
     folder = make_folder(tmp_path / "cifar10")
     for file in (folder / split / "dog").iterdir():
         file.unlink()
-    with pytest.raises(DatasetError, match=f"{split}/dog holds no .png or .jpg"):
+    with pytest.raises(DatasetError, match=f"{split}/dog holds no picture that Pillow"):
         load_dataset(tmp_path)
     (folder / split / "dog").rmdir()
     with pytest.raises(DatasetError, match=f"'dog'.*{split}/dog is missing. Unpack"):
@@ -346,7 +348,7 @@ def test_official_files_missing_or_damaged(tmp_path, monkeypatch):
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half a batch")
     small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
-    monkeypatch.setattr(data_module, "_shapes", lambda: small)
+    monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     data = load_dataset(tmp_path, download=False, config=TINY)
     assert "damaged" in data.announcement and "cifar-10-python.tar.gz" in data.announcement
     assert "cifar-10-python.tar.gz has 15 bytes and a wrong checksum" in data.announcement
@@ -361,6 +363,7 @@ def test_official_files_are_read(tmp_path, monkeypatch):
 
     class Stub:
         filename, base_folder, url = "a.tar.gz", "cifar-10-batches-py", "https://example.invalid"
+        tgz_md5 = "0"
 
         def __init__(self, root, train, download=False):
             if download:
@@ -374,7 +377,8 @@ def test_official_files_are_read(tmp_path, monkeypatch):
             self.targets, self.classes = [i % 10 for i in range(n)], list(CIFAR10_CLASSES)
 
     monkeypatch.setattr(datasets, "CIFAR10", Stub)
-    monkeypatch.setattr(data_module, "_online", lambda: True)
+    monkeypatch.setattr(data_module, "online", lambda: True)
+    monkeypatch.setattr(cifar_module, "_download", lambda url, path, md5: None)
     for _ in range(2):  # the first one downloads
         data = load_dataset(tmp_path, config=TINY)
         assert data.label == "CIFAR-10" and data.announcement == ""
