@@ -45,11 +45,10 @@ def main(argv=None):
     except (ValueError, FloatingPointError, InUseError) as error:
         parser.exit(1, f"error: {error}\n")
     except OSError as error:
-        parser.exit(
-            1,
-            f"error: {error.filename or out}: {error.strerror or error}. What was saved before is "
-            "whole: once this is put right, the same command goes on.\n",
-        )
+        begun = (out / "checkpoints").is_dir()
+        saved = " The checkpoints are whole: put this right, and the same command goes on."
+        what = f"{error.filename or out}: {error.strerror or error}."
+        parser.exit(1, f"error: {what}{saved if begun else ''}\n")
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise

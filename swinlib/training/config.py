@@ -49,6 +49,7 @@ def _number(low, high=LARGEST, above=False, below=False):
     def allows(value):
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             return False
+        value = value if isinstance(value, int) else float(value)  # 10**400 is no float
         inside = low <= value <= high  # false for nan
         return inside and not (above and value == low) and not (below and value == high)
 

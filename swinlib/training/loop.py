@@ -13,7 +13,7 @@ import importlib.util
 import json
 import math
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -317,12 +317,18 @@ def train(
     with ExitStack() as stack:
         if checkpoints is not None:
             Path(checkpoints).mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_if_empty, Path(checkpoints))
         for place in (checkpoints, log) if ranks.first else ():
             if place is not None:
                 Path(place).parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(place))
         keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
         return _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume)
+
+
+def _remove_if_empty(folder):
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume):
