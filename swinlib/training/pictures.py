@@ -71,12 +71,20 @@ def read_picture(file):
 
 
 def _upright(picture):
-    from PIL import ImageOps
+    """As its EXIF orientation says. Pillow's own `exif_transpose` also writes all other EXIF anew,
+    and so fails where any of it is damaged, as it often is."""
+    from PIL.Image import Transpose
 
     try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged EXIF, of which there are many, does not say how to turn it
-        return picture
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception:  # nothing of it can be read
+        orientation = 1
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    return picture.transpose(turns[orientation]) if orientation in turns else picture
 
 
 def _in_rgb(picture):

@@ -7,6 +7,7 @@ resized (Szegedy et al. 2015, section 6), and validation and test see the middle
 
 import hashlib
 import os
+import warnings
 import zlib
 
 import torch
@@ -72,12 +73,13 @@ class PictureFiles:
 
         workers = self.workers
         if workers is None:
-            processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # under torchrun
-            workers = max(1, min(usable_processors() // processes, MOST_WORKERS))
+            workers = max(1, min(usable_processors() // _local_processes(), MOST_WORKERS))
+        largest = max(map(len, batches), default=0) * 3 * self.size**2  # bytes
+        workers = _fit_shared_memory(min(workers, len(batches)), largest)
         loader = DataLoader(
             _Reader(self),
             batch_sampler=batches,
-            num_workers=min(workers, len(batches)),
+            num_workers=workers,
             collate_fn=_stack,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else it takes one of the numbers meant for drop path
@@ -96,6 +98,38 @@ class PictureFiles:
                 "with more (docker run --shm-size=8g), or use config.replace(workers=0), which "
                 "needs none."
             ) from error
+
+
+def _local_processes():
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
+
+
+def _fit_shared_memory(workers, batch_bytes):
+    """As many of the workers as can hand over their batches: each has two of them under way.
+
+    Without this check the workers would be killed or, worse, wait for ever.
+    """
+    free = _free_shared_memory() / _local_processes()
+    fitting = max(
+        0, int(min(free / max(1, batch_bytes), 1e6) - 2) // 2
+    )  # two are with the training
+    if workers <= fitting:
+        return workers
+    warnings.warn(
+        f"{free / 2**20:,.0f} MiB of shared memory are enough for {fitting} of {workers} processes "
+        "that read pictures: a container gets more with docker run --shm-size=8g",
+        stacklevel=2,
+    )
+    return fitting
+
+
+def _free_shared_memory():
+    """Bytes; without end where shared memory is no folder of a size of its own."""
+    try:
+        told = os.statvfs("/dev/shm")
+    except (OSError, AttributeError):
+        return float("inf")
+    return told.f_bavail * told.f_frsize
 
 
 def _stack(pictures):
