@@ -384,6 +384,11 @@ def test_official_files_are_read(tmp_path, monkeypatch):
         assert data.label == "CIFAR-10" and data.announcement == ""
         assert data.test_images.shape == (10, 3, 32, 32)
         assert data.test_images[:, 0, 0, 0].tolist() == list(range(10))
+    larger = load_dataset(tmp_path, config=TINY.replace(image_size=48))
+    assert larger.train_images.shape[1:] == larger.test_images.shape[1:] == (3, 48, 48)
+    assert larger.test_images[:, 2, 40, 7].tolist() == list(range(10))
+    with pytest.raises(DatasetError, match="CIFAR-10: stream=True is for folders of pictures"):
+        load_dataset(tmp_path, config=TINY.replace(image_size=32, stream=True))
 
 
 # ------------------------------------------------------------------------------ augmentation
@@ -515,8 +520,21 @@ def test_confusion_matrix():
     labels, predictions = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([0, 1, 1, 0, 2])
     assert confusion_matrix(labels, predictions, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     assert confusion_matrix(labels[:0], labels[:0], 2).tolist() == [[0, 0], [0, 0]]
-    with pytest.raises(ValueError, match="predictions must lie in 0..1"):
-        confusion_matrix(torch.tensor([0]), torch.tensor([2]), 2)
+    assert confusion_matrix([0, 1], np.array([1, 1], np.uint8), 2).tolist() == [[0, 1], [0, 1]]
+    assert confusion_matrix([], [], 2).sum() == 0
+    many = torch.full((300,), 15, dtype=torch.uint8)  # 15 * 16 + 15 fits 8 bits, 16 * 16 does not
+    assert confusion_matrix(many, many, 20)[15, 15] == 300
+    for labels, predictions, words in (
+        ([0], [2], "predictions must lie in 0..1"),
+        ([-1], [0], "labels must lie in 0..1"),
+        ([0, 1, 1], [1], "3 labels and 1 predictions, wanted one for each"),
+        ([1], [0, 1, 1], "1 labels and 3 predictions"),
+        ([[0, 1]], [[0, 1]], r"labels are of shape \(1, 2\), wanted \(N,\)"),
+        ([0, 1], [0.0, 1.0], "predictions are torch.float32, wanted whole numbers"),
+        ([True, False], [0, 1], "labels are torch.bool, wanted whole numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            confusion_matrix(torch.tensor(labels), torch.tensor(predictions), 2)
 
 
 def test_train_reports_logs_and_returns_the_best(shapes, tmp_path):

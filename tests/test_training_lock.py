@@ -106,6 +106,7 @@ def test_two_trainings_in_one_place(tmp_path, place):
     assert refused and outcome(result) == outcome(run())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT for one process")
 def test_two_commands_in_one_folder(tmp_path, capsys):
     """With the same configuration and with another one."""
     out = tmp_path / "run"
@@ -130,6 +131,7 @@ def test_two_commands_in_one_folder(tmp_path, capsys):
     assert {f.name for f in out.iterdir()} == {"checkpoints", "log.jsonl"}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT for one process")
 def test_an_interrupt_at_the_console(tmp_path):
     """It leaves an unfinished run, says how to go on, and the same command does."""
     out = tmp_path / "run"
