@@ -6,6 +6,8 @@ On eight GPUs: ``torchrun --nproc-per-node=8 -m swinlib.training`` and the same 
 import argparse
 import ast
 import json
+import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,7 +40,8 @@ def main(argv=None):
         parser.error(str(error))
     out = Path(args.out or f"runs/{config.name}")
     try:
-        with join(args.device) as device:
+        with warnings.catch_warnings(), join(args.device) as device:
+            warnings.showwarning = _show_warning
             return _train_alone(config, args, out, device, find_ranks())
     except KeyboardInterrupt:
         parser.exit(130, f"interrupted; the same command goes on from {out / 'checkpoints'}\n")
@@ -150,6 +153,11 @@ def _write(result, out):
     weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
     write_whole(out / "config.json", (text + "\n").encode())
     write_whole(out / "model.safetensors", save(weights, {"about": text}))
+
+
+def _show_warning(message, *place, **more):
+    """A line for whoever trains, without the line of code that it came from."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _show(config):

@@ -164,8 +164,8 @@ class Checkpoints:
                 self.damaged.add(path.stem)
                 warnings.warn(f"{damage}; trying the checkpoint before it", stacklevel=2)
                 continue
-            _check_same_run(path, facts, self.identity)
             here = run.arithmetic[-1]
+            _check_same_run(path, facts, self.identity, here)
             _put_back(run, facts, tensors, self.ranks, self.device)
             _note_arithmetic(path, run, here)
             if self.files:
@@ -231,7 +231,7 @@ def _read(path):
     return facts, load(data)
 
 
-def _check_same_run(path, facts, identity):
+def _check_same_run(path, facts, identity, arithmetic_here):
     there, here = _flat({key: facts.get(key) for key in identity}), _flat(identity)
     differences = [
         f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
@@ -239,9 +239,13 @@ def _check_same_run(path, facts, identity):
         if there.get(name) != here.get(name)
     ]
     if differences:
+        then = facts["arithmetic"][-1]["instructions"]
+        now = arithmetic_here["instructions"]
+        hint = f" Drawn shapes differ in a few pixels between {then} and {now} instructions."
+        drawn = then != now and any(words.startswith("data.sha256") for words in differences)
         raise CheckpointError(
             f"{path} is of another run: {'; '.join(differences)}. Choose another folder, or train "
-            "as it was begun."
+            f"as it was begun.{hint if drawn else ''}"
         )
 
 
