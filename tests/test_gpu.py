@@ -17,10 +17,10 @@ from training_runs import TINY, tiny_data
 
 from swinlib import SwinTransformer
 from swinlib.training import build_model, preset, read_run, train
-from swinlib.training.arithmetic import autocast
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import _batches_from_memory, on_device, training_batches
 from swinlib.training.config import PRESETS
+from swinlib.training.devices import autocast
 from swinlib.training.distributed import Ranks
 from swinlib.training.loop import BatchTooLarge, start_run
 

@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from swinlib.training import batches as batches_module
+from swinlib.training import cifar as cifar_module
 from swinlib.training import data as data_module
+from swinlib.training import folders as folders_module
 from swinlib.training import loop as loop_module
 from swinlib.training.__main__ import main
 from swinlib.training.augment import normalise, random_crop, random_flip
@@ -57,7 +59,7 @@ def alone(monkeypatch):
     """No environment variable and no network reaches a test."""
     monkeypatch.delenv("SWINLIB_DATASET", raising=False)
     monkeypatch.delenv("SWINLIB_PRESET", raising=False)
-    monkeypatch.setattr(data_module, "_online", lambda seconds=4.0: False)
+    monkeypatch.setattr(data_module, "online", lambda: False)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -208,7 +210,7 @@ def test_shapes_are_repeatable_and_balanced():
 
 def test_fallback_to_shapes_is_announced(tmp_path, monkeypatch):
     small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
-    monkeypatch.setattr(data_module, "_shapes", lambda: small)
+    monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     for download, why in ((True, "server cannot be reached"), (False, "switched off")):
         data = load_dataset(tmp_path, download=download, config=TINY)
         assert "NOT CIFAR-10" in data.announcement and why in data.announcement
@@ -278,9 +280,9 @@ def test_cache_is_reused_renewed_and_survives_damage(tmp_path, monkeypatch):
     folder = make_folder(tmp_path / "cifar10")
     config = TINY.replace(val_size=2)
     reads = []
-    decode = data_module._decode
+    decode = folders_module._decode
     monkeypatch.setattr(
-        data_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
+        folders_module, "_decode", lambda f, size: reads.append(len(f)) or decode(f, size)
     )
     first = load_dataset(tmp_path, "imagefolder", config=config)
     second = load_dataset(tmp_path, "imagefolder", config=config)
@@ -306,7 +308,7 @@ def test_missing_class(tmp_path, split):
     folder = make_folder(tmp_path / "cifar10")
     for file in (folder / split / "dog").iterdir():
         file.unlink()
-    with pytest.raises(DatasetError, match=f"{split}/dog holds no .png or .jpg"):
+    with pytest.raises(DatasetError, match=f"{split}/dog holds no picture that Pillow"):
         load_dataset(tmp_path)
     (folder / split / "dog").rmdir()
     with pytest.raises(DatasetError, match=f"'dog'.*{split}/dog is missing. Unpack"):
@@ -351,7 +353,7 @@ def test_official_files_missing_or_damaged(tmp_path, monkeypatch):
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half a batch")
     small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
-    monkeypatch.setattr(data_module, "_shapes", lambda: small)
+    monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     data = load_dataset(tmp_path, download=False, config=TINY)
     assert "damaged" in data.announcement and "cifar-10-python.tar.gz" in data.announcement
     assert "cifar-10-python.tar.gz has 15 bytes and a wrong checksum" in data.announcement
@@ -366,6 +368,7 @@ def test_official_files_are_read(tmp_path, monkeypatch):
 
     class Stub:
         filename, base_folder, url = "a.tar.gz", "cifar-10-batches-py", "https://example.invalid"
+        tgz_md5 = "0"
 
         def __init__(self, root, train, download=False):
             if download:
@@ -379,12 +382,18 @@ def test_official_files_are_read(tmp_path, monkeypatch):
             self.targets, self.classes = [i % 10 for i in range(n)], list(CIFAR10_CLASSES)
 
     monkeypatch.setattr(datasets, "CIFAR10", Stub)
-    monkeypatch.setattr(data_module, "_online", lambda: True)
+    monkeypatch.setattr(data_module, "online", lambda: True)
+    monkeypatch.setattr(cifar_module, "_download", lambda url, path, md5: None)
     for _ in range(2):  # the first one downloads
         data = load_dataset(tmp_path, config=TINY)
         assert data.label == "CIFAR-10" and data.announcement == ""
         assert data.test_images.shape == (10, 3, 32, 32)
         assert data.test_images[:, 0, 0, 0].tolist() == list(range(10))
+    larger = load_dataset(tmp_path, config=TINY.replace(image_size=48))
+    assert larger.train_images.shape[1:] == larger.test_images.shape[1:] == (3, 48, 48)
+    assert larger.test_images[:, 2, 40, 7].tolist() == list(range(10))
+    with pytest.raises(DatasetError, match="CIFAR-10: stream=True is for folders of pictures"):
+        load_dataset(tmp_path, config=TINY.replace(image_size=32, stream=True))
 
 
 # ------------------------------------------------------------------------------ augmentation
@@ -516,8 +525,21 @@ def test_confusion_matrix():
     labels, predictions = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([0, 1, 1, 0, 2])
     assert confusion_matrix(labels, predictions, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     assert confusion_matrix(labels[:0], labels[:0], 2).tolist() == [[0, 0], [0, 0]]
-    with pytest.raises(ValueError, match="predictions must lie in 0..1"):
-        confusion_matrix(torch.tensor([0]), torch.tensor([2]), 2)
+    assert confusion_matrix([0, 1], np.array([1, 1], np.uint8), 2).tolist() == [[0, 1], [0, 1]]
+    assert confusion_matrix([], [], 2).sum() == 0
+    many = torch.full((300,), 15, dtype=torch.uint8)  # 15 * 16 + 15 fits 8 bits, 16 * 16 does not
+    assert confusion_matrix(many, many, 20)[15, 15] == 300
+    for labels, predictions, words in (
+        ([0], [2], "predictions must lie in 0..1"),
+        ([-1], [0], "labels must lie in 0..1"),
+        ([0, 1, 1], [1], "3 labels and 1 predictions, wanted one for each"),
+        ([1], [0, 1, 1], "1 labels and 3 predictions"),
+        ([[0, 1]], [[0, 1]], r"labels are of shape \(1, 2\), wanted \(N,\)"),
+        ([0, 1], [0.0, 1.0], "predictions are torch.float32, wanted whole numbers"),
+        ([True, False], [0, 1], "labels are torch.bool, wanted whole numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            confusion_matrix(torch.tensor(labels), torch.tensor(predictions), 2)
 
 
 def test_train_reports_logs_and_returns_the_best(shapes, tmp_path):

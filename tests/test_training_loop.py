@@ -10,7 +10,7 @@ import re
 import pytest
 import torch
 from torch import nn
-from training_runs import TINY, run, tiny_data
+from training_runs import TINY, outcome, run, tiny_data
 
 from swinlib import SwinTransformer
 from swinlib.training import batches as batches_module
@@ -233,3 +233,86 @@ def test_gpu_presets_name_what_they_use():
     assert quick.epochs <= full.epochs / 3
     model = {"patch_size", "embed_dim", "depths", "num_heads", "window_size"}
     assert all(getattr(full, field) == getattr(quick, field) for field in model)
+
+
+# --------------------------------------------------------------------------------- an interrupt
+
+
+def interrupt_at(step):
+    def on_step(state):
+        if state["step"] == step:
+            raise KeyboardInterrupt
+
+    return on_step
+
+
+def test_an_interrupt_returns_the_best_epoch_so_far(tmp_path, capsys):
+    undisturbed = run()
+    places = {"checkpoints": tmp_path / "checkpoints", "log": tmp_path / "log.jsonl"}
+    result = run(on_step=interrupt_at(10), **places)  # in the third of three epochs of four steps
+    line = f"Interrupted in epoch 3 of 3: this is epoch {result.best_epoch}, the best so far. A run"
+    assert line in capsys.readouterr().out
+    assert result.interrupted and repr(result).endswith("of 2, interrupted")
+    assert [r["val_loss"] for r in result.history] == [
+        r["val_loss"] for r in undisturbed.history[:2]
+    ]
+    data = tiny_data()
+    test = evaluate(result.model, data.test_images, data.test_labels, data.mean, data.std)
+    assert torch.equal(test.predictions, result.test_predictions)
+    best = result.history[result.best_epoch - 1]
+    val = evaluate(result.model, data.val_images, data.val_labels, data.mean, data.std)
+    assert val.accuracy == best["val_accuracy"] == max(r["val_accuracy"] for r in result.history)
+    assert '"kind": "test"' not in (tmp_path / "log.jsonl").read_text()
+    again = run(**places)  # goes on
+    assert not again.interrupted and outcome(again) == outcome(undisturbed)
+
+
+def test_an_interrupt_before_there_is_anything_to_return(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="before the end of the first epoch"):
+        run(on_step=interrupt_at(2), checkpoints=tmp_path)
+    assert outcome(run(checkpoints=tmp_path)) == outcome(run())
+
+
+def test_an_interrupt_in_the_very_last_moment_is_none(capsys):
+    def on_epoch(record):
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    result = run(on_epoch=on_epoch)
+    assert not result.interrupted and outcome(result) == outcome(run())
+    assert "Interrupted" not in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------- pictures of any size
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (33, 20), (64, 64)])
+def test_without_windows_every_map_is_one_window(height, width, monkeypatch):
+    """The windows are made by the pictures that are there, not by the usual 32."""
+    models, real = [], loop_module.build_model
+
+    def spy(*args):
+        models.append(real(*args))
+        return models[-1]
+
+    monkeypatch.setattr(loop_module, "build_model", spy)
+    data = tiny_data()
+    sized = {
+        f"{split}_images": nn.functional.interpolate(
+            getattr(data, f"{split}_images"), (height, width)
+        )
+        for split in ("train", "val", "test")
+    }
+    result = run(TINY.replace(without="windows", epochs=1), dataclasses.replace(data, **sized))
+    assert result.picture_size == (height, width)
+    first = (math.ceil(height / 4), math.ceil(width / 4))
+    sides = [block.window_size for stage in models[0].layers for block in stage.blocks]
+    assert sides == [first] + [(math.ceil(first[0] / 2), math.ceil(first[1] / 2))] * 2
+
+
+def test_whole_numbers_where_numbers_are_wanted():
+    config = TINY.replace(epochs=1, mixup_alpha=1, cutmix_alpha=1, clip_norm=1, mlp_ratio=2)
+    assert config == TINY.replace(
+        epochs=1, mixup_alpha=1.0, cutmix_alpha=1.0, clip_norm=1.0, mlp_ratio=2.0
+    )
+    assert math.isfinite(run(config).test_loss)

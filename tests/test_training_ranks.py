@@ -102,6 +102,7 @@ def test_alone_nothing_changes():
 def test_more_processes_than_gpus(monkeypatch):
     for name, value in {"RANK": "2", "WORLD_SIZE": "3", "LOCAL_RANK": "2"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ValueError, match="process 3 of this machine finds 2 GPUs.*per-node=2"):
         with join("cuda"):

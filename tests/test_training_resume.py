@@ -1,5 +1,7 @@
 """swinlib.training.checkpoint: a killed run goes on as if nothing had happened."""
 
+import dataclasses
+import errno
 import json
 import math
 import os
@@ -7,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -18,11 +21,13 @@ from swinlib.training import __main__ as command
 from swinlib.training import batches as batches_module
 from swinlib.training import checkpoint as checkpoint_module
 from swinlib.training import data as data_module
-from swinlib.training.checkpoint import CheckpointError, write_whole
+from swinlib.training import loop as loop_module
+from swinlib.training.checkpoint import CheckpointError, Checkpoints, write_whole
 from swinlib.training.config import TrainConfig
 from swinlib.training.data import SHAPE_CLASSES, draw_shapes
 from swinlib.training.distributed import Ranks
-from swinlib.training.loop import train
+from swinlib.training.loop import start_run, train
+from swinlib.training.runs import load_model
 
 HERE = Path(__file__).parent
 
@@ -165,7 +170,69 @@ def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_module.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_whole(path, b"new and longer")
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_field_of_a_run_is_never_lost(tmp_path):
+    """What a checkpoint holds is what a Run has: plain values by themselves, tensors by name."""
+
+    @dataclasses.dataclass
+    class Longer(loop_module.Run):
+        turns: int = 0
+        more: object = None
+
+    def saved(**fields):
+        run = start_run(TINY, tiny_data(), torch.device("cpu"))
+        run = Longer(**{f.name: getattr(run, f.name) for f in dataclasses.fields(run)}, **fields)
+        keeper = Checkpoints(tmp_path, TINY, tiny_data(), torch.device("cpu"), Ranks())
+        keeper.save_if_due(run, now=True)
+        fresh = Longer(
+            **{f.name: getattr(run, f.name) for f in dataclasses.fields(loop_module.Run)}
+        )
+        keeper.restore(fresh)
+        return fresh
+
+    assert saved(turns=7, more=[1, "a"]).turns == 7
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        saved(more=torch.zeros(2))
+    names = {f.name for f in dataclasses.fields(loop_module.Run)}
+    assert names >= checkpoint_module.TENSORS
+
+
+def test_numbers_are_sorted_as_numbers(folder):
+    """Names are filled with zeros only so far."""
+    old = newest(folder, "json")
+    for name in (
+        "epoch-99999-batch-000009",
+        "epoch-100000-batch-000001",
+        "epoch-100000-batch-999999",
+    ):
+        for ending in (".json", ".safetensors"):
+            shutil.copy(old.with_suffix(ending), folder / (name + ending))
+    keeper = Checkpoints(folder, TINY, tiny_data(), torch.device("cpu"), Ranks())
+    assert keeper.found()[0].stem == "epoch-100000-batch-999999"
+    run = start_run(TINY, tiny_data(), torch.device("cpu"))
+    run.epoch, run.batch = 100_000, 1_000_000
+    keeper.save_if_due(run, now=True)
+    left = {f.name for f in folder.iterdir()}
+    kept = ("epoch-100000-batch-1000000", "epoch-100000-batch-999999")
+    assert left == {name + ending for name in kept for ending in (".json", ".safetensors")}
+
+
+def test_what_is_not_ours_stays(folder, tmp_path):
+    others = ["epoch-notes.txt", "epoch-00001-batch-000002.txt", "epoch-1.json", "notes.md"]
+    for name in others:
+        (folder / name).write_text("mine")
+    run(checkpoints=folder)
+    assert {f.name for f in folder.iterdir() if "batch-00000" not in f.name} == {
+        "epoch-notes.txt", "epoch-1.json", "notes.md"
+    }  # fmt: skip
+    checkpoint_module.clear(folder)
+    assert {f.name for f in folder.iterdir()} == set(others)
+    for name in others:
+        (folder / name).unlink()
+    checkpoint_module.clear(folder)
+    assert not folder.exists()
 
 
 # ------------------------------------------------------------------------- damaged and foreign
@@ -179,6 +246,16 @@ def flip_a_bit(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def flip_a_bit_in_the_format(path):
+    text = path.read_bytes()
+    assert text.count(b'"format": 2') == 1
+    path.write_bytes(text.replace(b'"format": 2', b'"format": 3'))
+
+
+def nest_deeply(path):
+    path.write_text("[" * 100_000)
 
 
 def newest(folder, ending):
@@ -195,6 +272,29 @@ def test_a_damaged_one_falls_back(folder, undisturbed, damage, ending):
         return
     with pytest.warns(UserWarning, match=f"{path.name}.*trying the checkpoint before it"):
         assert outcome(run(checkpoints=folder)) == undisturbed
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit_in_the_format, nest_deeply])
+def test_damaged_facts_fall_back(folder, undisturbed, damage):
+    damage(newest(folder, "json"))
+    with pytest.warns(UserWarning, match="damaged.*trying the checkpoint before it"):
+        assert outcome(run(checkpoints=folder)) == undisturbed
+
+
+def test_other_arithmetic_is_told_and_logged(folder, tmp_path, monkeypatch, undisturbed):
+    log = tmp_path / "log.jsonl"
+    here = checkpoint_module.arithmetic(torch.device("cpu"))
+    assert here["threads"] == 1 and here["instructions"] and here["torch"] == torch.__version__
+    other = here | {"threads": 3, "instructions": "SOME"}
+    monkeypatch.setattr(loop_module, "arithmetic", lambda device: other)
+    words = "other arithmetic .threads 1 there and 3 here, instructions .* there and SOME here"
+    with pytest.warns(UserWarning, match=words):
+        run(checkpoints=folder, log=log)
+    assert json.loads(log.read_text().splitlines()[0])["arithmetic"] == [here, other]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(checkpoints=folder, log=log)  # once more, on the same: nothing to tell
+    assert json.loads(log.read_text().splitlines()[0])["arithmetic"] == [here, other]
 
 
 def test_a_changed_number_is_noticed(folder, undisturbed):
@@ -258,8 +358,8 @@ def test_other_pictures_are_refused(folder):
 
 
 def test_another_format_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(checkpoint_module, "FORMAT", 2)
-    with pytest.raises(CheckpointError, match="in format 1, wanted 2: another version of swinlib"):
+    monkeypatch.setattr(checkpoint_module, "FORMAT", 3)
+    with pytest.raises(CheckpointError, match="in format 2, wanted 3: another version of swinlib"):
         run(checkpoints=folder)
 
 
@@ -319,8 +419,7 @@ def arguments(out, *more):
 
 
 def test_command_line_resumes_by_itself(tmp_path, monkeypatch, capsys):
-    few = draw_shapes(120, 1), draw_shapes(30, 2), SHAPE_CLASSES, "generated shapes"
-    monkeypatch.setattr(data_module, "_shapes", lambda: few)
+    few_shapes(monkeypatch)
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
 
@@ -334,13 +433,13 @@ def test_command_line_resumes_by_itself(tmp_path, monkeypatch, capsys):
         patch.setattr(command, "_show", show)
         with pytest.raises(Stop):
             command.main(arguments(out))
-    about = (out / "config.json").read_bytes()
-    assert not (out / "model.safetensors").exists() and newest(out / "checkpoints", "json")
+    assert {f.name for f in out.iterdir()} == {"log.jsonl", "checkpoints"}
+    assert newest(out / "checkpoints", "json")
 
     with pytest.raises(SystemExit):
         command.main(arguments(out, "learning_rate=1e-4"))
     assert "config.learning_rate is 0.002 there and 0.0001 here" in capsys.readouterr().err
-    assert (out / "config.json").read_bytes() == about
+    assert {f.name for f in out.iterdir()} == {"log.jsonl", "checkpoints"}
 
     resumed = command.main(arguments(out))
     assert {f.name for f in out.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
@@ -348,6 +447,150 @@ def test_command_line_resumes_by_itself(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main(arguments(out))
     assert "holds a finished run" in capsys.readouterr().err
+
+
+def finish(out, *more):
+    return command.main(arguments(out, *more))
+
+
+def few_shapes(monkeypatch):
+    few = draw_shapes(120, 1), draw_shapes(30, 2), SHAPE_CLASSES, "generated shapes"
+    monkeypatch.setattr(data_module, "_shapes", lambda size: few)
+
+
+@pytest.mark.parametrize(
+    "prepared", ["empty folder", "link", "foreign configuration", "their file"]
+)
+def test_what_the_weights_are_is_written_with_them(tmp_path, monkeypatch, prepared):
+    """Whatever was there before: the checkpoints' folder on another disk, a stale config.json."""
+    few_shapes(monkeypatch)
+    out = tmp_path / "run"
+    out.mkdir()
+    if prepared == "empty folder":
+        (out / "checkpoints").mkdir()
+    if prepared == "link":
+        (tmp_path / "disk").mkdir()
+        (out / "checkpoints").symlink_to(tmp_path / "disk")
+    if prepared == "foreign configuration":
+        finish(tmp_path / "other", "label_smoothing=0.2")
+        (out / "config.json").write_bytes((tmp_path / "other" / "config.json").read_bytes())
+    if prepared == "their file":
+        (out / "checkpoints").mkdir()
+        (out / "checkpoints" / "epoch-notes.txt").write_text("mine")
+    result = finish(out)
+    assert (out / "checkpoints" / "epoch-notes.txt").exists() == (prepared == "their file")
+    for _ in range(2):  # with config.json and, since the weights' own file says it all, without
+        loaded = load_model(out)
+        assert loaded.config == result.config and loaded.class_names == SHAPE_CLASSES
+        assert (loaded.mean, loaded.std) == (result.mean, result.std)
+        assert all(
+            torch.equal(w, result.model.state_dict()[k])
+            for k, w in loaded.model.state_dict().items()
+        )
+        if (out / "config.json").exists():
+            about = json.loads((out / "config.json").read_text())
+            assert TrainConfig(**about["config"]) == result.config
+            (out / "config.json").unlink()
+
+
+def test_a_refused_run_leaves_nothing(tmp_path, monkeypatch, capsys):
+    few_shapes(monkeypatch)
+    out = tmp_path / "run"
+    for more in (
+        ["--checkpoint-seconds", "nan"],
+        ["--device", "cuda:99"],
+        ["--dataset", "nothing"],
+    ):
+        with pytest.raises(SystemExit):
+            command.main([*arguments(out), *more])
+        assert "error: " in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--device", "foo"], "device 'foo', wanted one of cpu"),
+        (["--device", "meta"], "device 'meta', wanted one of cpu"),
+        (["--checkpoint-seconds", "nan"], "checkpoint_seconds=nan, wanted a number of at least 0"),
+        (["--checkpoint-seconds", "-1"], "checkpoint_seconds=-1.0, wanted"),
+        (["--out", os.devnull], f"{os.devnull}: File exists"),
+        (["--out", os.path.join(os.devnull, "x")], "x: Not a directory"),
+        (
+            ["--set", "crop_padding=32"],
+            "crop_padding=32 with pictures of 32 pixels, wanted 0 to 31",
+        ),
+        (["--set", "image_size=16384"], "17,000 pictures of 16384x16384 pixels take 27380.4 GB"),
+        (["--set", "stream=True", "image_size=32"], "stream=True is for folders of pictures"),
+        (["--set", "dataset=5"], "dataset=5, wanted 'auto', 'cifar10'"),
+        (["--set", "without={}"], "without={}, wanted None, or one or several of"),
+        (["--set", "batch_size=9223372036854775808"], "batch_size=9223372036854775808, wanted"),
+        (["--seed", "18446744073709551616"], "seed=18446744073709551616, wanted"),
+        (["--set", "name=../../x"], "name='../../x', wanted letters"),
+        (["--set", "depths=" + "(" * 10_000], "wanted one whole number"),
+        (["--epochs", "3", "--set", "epochs=4"], "epochs is set twice, to 3 and to 4"),
+    ],
+)
+def test_a_sentence_and_no_traceback(tmp_path, monkeypatch, capsys, more, words):
+    monkeypatch.chdir(tmp_path)
+    dataset = [] if "dataset=5" in more else ["--dataset", "shapes"]
+    few = ["--set", "train_limit=20", "test_limit=20"]
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--preset", "smoke", "--device", "cpu", *dataset, *few, *more])
+    told = capsys.readouterr().err
+    assert words in told and "Traceback" not in told and ended.value.code in (1, 2)
+    assert not [p for p in tmp_path.rglob("*") if p.name not in ("runs", "data")]
+
+
+def test_a_full_disk_keeps_what_is_saved(tmp_path, monkeypatch, capsys):
+    few_shapes(monkeypatch)
+    out, real, calls = tmp_path / "run", os.fsync, []
+
+    def full(number):
+        calls.append(number)
+        if len(calls) > 12:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module.os, "fsync", full)
+        with pytest.raises(SystemExit) as ended:
+            command.main(arguments(out))
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and "No space left on device. The checkpoints are whole" in told
+    assert not list(out.rglob("*.part")) and newest(out / "checkpoints", "json")
+    assert outcome(finish(out)) == outcome(finish(tmp_path / "other"))
+
+
+def test_out_of_memory_is_told(tmp_path, monkeypatch, capsys):
+    few_shapes(monkeypatch)
+    argv = ["--preset", "smoke", "--dataset", "shapes", "--out", str(tmp_path), "--device", "cpu"]
+    with pytest.raises(SystemExit) as ended:
+        command.main([*argv, "--set", "val_size=20", "embed_dim=65536", "window_size=1024"])
+    assert ended.value.code == 1 and "memory ran out" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_is_no_result(tmp_path, monkeypatch, capsys):
+    """Of the last step, of which no later step tells, and of the test pictures."""
+    few_shapes(monkeypatch)
+    with pytest.raises(SystemExit) as ended:
+        argv = ["--preset", "smoke", "--dataset", "shapes", "--device", "cpu", "--epochs", "1"]
+        fields = """learning_rate=1e20 final_learning_rate=1e20 train_limit=50 val_size=20
+                    warmup_epochs=0""".split()
+        command.main([*argv, "--out", str(tmp_path / "run"), "--set", *fields])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and "validation loss is nan (epoch 1" in told
+    assert "NaN" not in (tmp_path / "run" / "log.jsonl").read_text()
+    data = tiny_data()
+    real = loop_module.evaluate
+
+    def spoil(model, images, *args, **more):
+        result = real(model, images, *args, **more)
+        return dataclasses.replace(result, loss=math.inf) if images is data.test_images else result
+
+    monkeypatch.setattr(loop_module, "evaluate", spoil)
+    with pytest.raises(FloatingPointError, match="test loss is inf"):
+        run(data=data, log=tmp_path / "log.jsonl")
+    assert '"kind": "test"' not in (tmp_path / "log.jsonl").read_text()
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,13 @@ def test_an_unfinished_run_is_refused(finished, tmp_path):
         read_run(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "3", "{}", "[" * 100_000, '{"kind": "test"', ""])
+def test_a_damaged_log_is_named(tmp_path, text):
+    (tmp_path / "log.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=r"log.jsonl is (damaged|empty)"):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize("path", sorted(RUNS.rglob("log.jsonl")), ids=lambda p: p.parent.name)
 def test_recorded_runs_are_whole(path):
     run = read_run(path.parent)

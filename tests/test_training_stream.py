@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from training_runs import TINY, outcome, run
 
-from swinlib.training import data as data_module
+from swinlib.training import pictures as pictures_module
+from swinlib.training import stream as stream_module
 from swinlib.training.__main__ import main
 from swinlib.training.batches import training_batches
 from swinlib.training.data import DatasetError, load_dataset
@@ -22,7 +23,7 @@ CONFIG = TINY.replace(
 def alone(monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.delenv("SWINLIB_DATASET", raising=False)
-    monkeypatch.setattr(data_module.os, "cpu_count", lambda: 1)  # one worker process
+    monkeypatch.setattr(stream_module, "usable_processors", lambda: 1)  # one worker process
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_in_memory_resized(folder, monkeypatch, tmp_path):
     assert other.train_images.shape == (13, 3, 12, 12)  # not the first one's cache
     with pytest.raises(DatasetError, match=r"all pictures must have one size. Use .*image_size"):
         load_dataset(tmp_path, str(folder), config=config.replace(image_size=None))
-    monkeypatch.setattr(data_module, "MEMORY_LIMIT", 10_000)
+    monkeypatch.setattr(pictures_module, "MEMORY_LIMIT", 35_000)
     with pytest.raises(DatasetError, match="23 pictures of 16x16 pixels take.*stream=True"):
         load_dataset(tmp_path, str(folder), config=config)
     assert len(load_dataset(tmp_path, str(folder), config=CONFIG).train_labels) == 13

@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from swinlib.training import evaluate, load_dataset, load_model, preset, read_run, train
@@ -188,9 +189,11 @@ def run_from_console(name, seed, epochs, changes, out, device) -> None:
 def summary(out, data, device) -> dict:
     """What a finished run says, its weights halved and measured again."""
     run = read_run(out)
+    with safe_open(out / "model.safetensors", framework="pt") as file:
+        about = file.metadata()
     weights = load_file(out / "model.safetensors")
     halved = {n: w.half() if w.is_floating_point() else w for n, w in weights.items()}
-    save_file(halved, out / "model.safetensors")
+    save_file(halved, out / "model.safetensors", metadata=about)
     trained = load_model(out)
     again = evaluate(
         trained.model.to(device), data.test_images, data.test_labels, trained.mean, trained.std,

@@ -1,14 +1,20 @@
 """Lesson 08: training a Swin Transformer on small pictures.
 
 config.py       every knob of a run, and presets such as "laptop" and "gpu"
-data.py         CIFAR-10, image folders or generated shapes, as tensors in memory
+data.py         pictures as tensors in memory, split; they come from:
+  cifar.py        the official CIFAR-10
+  folders.py      image folders, and their cache
+  shapes.py       shapes that are drawn here
+pictures.py     one picture file, whatever it was written as
 variants.py     Swin with a piece taken away, or with another stem
 stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees
+devices.py      what a device can do: bfloat16, compiling
 averaging.py    an average of the weights over the last steps
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
+lock.py         one run at a time in one place
 runs.py         finished runs: their logs and their models
 distributed.py  several processes that train one model, under torchrun
 
@@ -27,6 +33,7 @@ from swinlib.training.batches import augmented
 from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import PRESETS, TrainConfig, choose_device, choose_preset, preset
 from swinlib.training.data import DatasetError, ImageSet, draw_shapes, load_dataset
+from swinlib.training.lock import InUseError
 from swinlib.training.loop import (
     Evaluation,
     TrainResult,
@@ -45,6 +52,7 @@ __all__ = [
     "DatasetError",
     "Evaluation",
     "ImageSet",
+    "InUseError",
     "RecordedRun",
     "TrainConfig",
     "TrainResult",

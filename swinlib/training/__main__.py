@@ -6,37 +6,61 @@ On eight GPUs: ``torchrun --nproc-per-node=8 -m swinlib.training`` and the same 
 import argparse
 import ast
 import json
-import shutil
+import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import save
 
-from swinlib.training.arithmetic import not_available
-from swinlib.training.checkpoint import CheckpointError, write_whole
+from swinlib.training.checkpoint import clear, write_whole
 from swinlib.training.config import PRESETS, choose_preset, preset
-from swinlib.training.data import DatasetError, load_dataset
+from swinlib.training.data import load_dataset
+from swinlib.training.devices import not_available
 from swinlib.training.distributed import find_ranks, join, one_after_the_other
+from swinlib.training.lock import InUseError, locked
 from swinlib.training.loop import train
+
+# What Python and PyTorch say where memory runs out, of the CPU and of others.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def main(argv=None):
     """Trains as notebook 08 does and leaves config.json, log.jsonl and model.safetensors in --out.
 
     A run that was interrupted goes on where its last checkpoint, in --out/checkpoints, left it.
-    Returns the TrainResult. Refuses a folder that holds a finished run, or one of another
-    configuration.
+    Returns the TrainResult. Refuses a folder that holds a finished run, one of another
+    configuration, and one in which another process trains. Whatever goes wrong is said in a
+    sentence, and the exit status is 1; 2 for arguments; 130 after an interrupt.
     """
     parser = _parser()
     args = parser.parse_args(argv)
     try:
         config = _config(args)
-        out = Path(args.out or f"runs/{config.name}")
-        if (out / "model.safetensors").exists():
-            parser.error(f"{out} holds a finished run; choose another --out or delete it")
-        with join(args.device) as device:
-            return _train(config, args, out, device, find_ranks())
-    except (CheckpointError, DatasetError, FloatingPointError, ValueError) as error:
+    except ValueError as error:
         parser.error(str(error))
+    out = Path(args.out or f"runs/{config.name}")
+    try:
+        with warnings.catch_warnings(), join(args.device) as device:
+            warnings.showwarning = _show_warning
+            return _train_alone(config, args, out, device, find_ranks())
+    except KeyboardInterrupt:
+        parser.exit(130, f"interrupted; the same command goes on from {out / 'checkpoints'}\n")
+    except (ValueError, FloatingPointError, InUseError) as error:
+        parser.exit(1, f"error: {error}\n")
+    except OSError as error:
+        begun = (out / "checkpoints").is_dir()
+        saved = " The checkpoints are whole: put this right, and the same command goes on."
+        what = f"{error.filename or out}: {error.strerror or error}."
+        parser.exit(1, f"error: {what}{saved if begun else ''}\n")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        words = str(error).splitlines() or ["Python has none left"]
+        parser.exit(
+            1,
+            f"error: memory ran out ({words[0]}). A smaller batch_size or a smaller model helps.\n",
+        )
 
 
 def _parser():
@@ -50,7 +74,7 @@ def _parser():
     parser.add_argument("--dataset", help="auto, cifar10, imagefolder, shapes or a folder")
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--seed", type=int, help="instead of the preset's")
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE",
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE",
                         help="any other field of TrainConfig, such as batch_size=256")  # fmt: skip
     parser.add_argument("--device", help="cuda, mps or cpu; default: the fastest here")
     parser.add_argument("--checkpoint-seconds", type=float, default=30.0, metavar="SECONDS",
@@ -59,15 +83,15 @@ def _parser():
 
 
 def _config(args):
-    """The preset with everything that the command line changes."""
-    config = preset(args.preset) if args.preset else choose_preset()
-    config = config.replace(**dict(_field_and_value(text) for text in args.set))
-    if args.epochs is not None:
-        warmup = min(config.warmup_epochs, args.epochs / 2)
-        config = config.replace(epochs=args.epochs, warmup_epochs=warmup)
-    if args.seed is not None:
-        config = config.replace(seed=args.seed)
-    return config
+    """The preset with everything that the command line changes, all at once."""
+    named = {name: getattr(args, name) for name in ("dataset", "epochs", "seed")}
+    given = [(name, value) for name, value in named.items() if value is not None]
+    changes = {}
+    for field, value in given + [_field_and_value(text) for text in args.set]:
+        if field in changes and changes[field] != value:
+            raise ValueError(f"{field} is set twice, to {changes[field]!r} and to {value!r}")
+        changes[field] = value
+    return (preset(args.preset) if args.preset else choose_preset()).replace(**changes)
 
 
 def _field_and_value(text):
@@ -77,12 +101,27 @@ def _field_and_value(text):
         raise ValueError(f"--set {text!r}, wanted FIELD=VALUE such as batch_size=256")
     try:
         return field, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return field, value
 
 
+def _train_alone(config, args, out, device, ranks):
+    """Trains in a folder that no other process may use meanwhile."""
+    if not ranks.first:
+        return _train(config, args, out, device, ranks)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(out):
+            return _train(config, args, out, device, ranks)
+    finally:
+        with suppress(OSError):  # it is not empty, unless the run was refused
+            out.rmdir()
+
+
 def _train(config, args, out, device, ranks):
-    data = one_after_the_other(ranks, lambda: load_dataset(args.data, args.dataset, config=config))
+    if (out / "model.safetensors").exists():
+        raise ValueError(f"{out} holds a finished run; choose another --out or delete it")
+    data = one_after_the_other(ranks, lambda: load_dataset(args.data, config=config))
     checkpoints = out / "checkpoints"
     if ranks.first:
         if data.announcement:
@@ -90,29 +129,38 @@ def _train(config, args, out, device, ranks):
         print(f"{config.name} on {device}; {data}")
         if missing := not_available(config, device):
             print(missing)
-        if not checkpoints.exists():  # else it belongs to the run that was begun
-            _write_about(config, data, out)
     result = train(
         config, data, device, on_epoch=_show(config), log=out / "log.jsonl",
         checkpoints=checkpoints, checkpoint_seconds=args.checkpoint_seconds,
     )  # fmt: skip
+    if result.interrupted:
+        raise KeyboardInterrupt
     if ranks.first:
-        weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
-        write_whole(out / "model.safetensors", save(weights))
-        shutil.rmtree(checkpoints)  # of no use to a finished run
+        _write(result, out)
+        clear(checkpoints)  # of no use to a finished run
         print(
             f"test accuracy {result.test_accuracy:.2%} on {result.dataset} "
-            f"({len(data.test_labels)} pictures), best epoch {result.best_epoch}; written to {out}"
+            f"({len(result.test_predictions)} pictures), best epoch {result.best_epoch}; written "
+            f"to {out}"
         )
     return result
 
 
-def _write_about(config, data, out):
-    """config.json: the configuration, and what the weights need to be used again."""
-    out.mkdir(parents=True, exist_ok=True)
-    about = {"config": config.to_dict(), "dataset": data.label, "class_names": data.class_names}
-    about |= {"mean": data.mean, "std": data.std}
-    write_whole(out / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+def _write(result, out):
+    """The weights, and what is needed to use them again: in their own file, so that neither can be
+    without the other, and to read in config.json."""
+    about = {"config": result.config.to_dict(), "dataset": result.dataset}
+    about |= {"class_names": result.class_names, "mean": result.mean, "std": result.std}
+    about["picture_size"] = result.picture_size
+    text = json.dumps(about, indent=2, allow_nan=False)
+    weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
+    write_whole(out / "config.json", (text + "\n").encode())
+    write_whole(out / "model.safetensors", save(weights, {"about": text}))
+
+
+def _show_warning(message, *place, **more):
+    """A line for whoever trains, without the line of code that it came from."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _show(config):

@@ -7,22 +7,29 @@ the configuration and checksums of both. Nothing is pickled, so opening a strang
 none of their code. The JSON is written last: without it there is no checkpoint.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
+import platform
+import re
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors.torch import load, save
 
-FORMAT = 1  # raised when the files change their meaning
+from swinlib.training.stream import PictureFiles
+
+FORMAT = 2  # raised when the files change their meaning
 KEPT = 2  # checkpoints on the disk: if the newest is damaged, the one before serves
-# The plain numbers of a Run.
-COUNTS = """
-    epoch batch losses right seen epoch_seconds learning_rate seconds best_epoch
-""".split()
+LOSS = 0.01  # share of the pictures in files that may be gone when a run goes on
+# The fields of a Run that are made of tensors: see _tensors_of. All others are plain values.
+TENSORS = {"model", "average", "best_weights", "optimizer", "generator", "order"}
+SPLITS = ("train", "val", "test")
+OURS = re.compile(r"(epoch-(\d+)-batch-(\d+))\.(json|safetensors)(\.part)?")
 
 
 class CheckpointError(ValueError):
@@ -40,10 +47,14 @@ def write_whole(path, data):
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk needs its room
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, path)
     if os.name == "posix":  # the rename itself reaches the disk with the folder
         folder = os.open(path.parent, os.O_RDONLY)
@@ -56,19 +67,25 @@ class Checkpoints:
 
     folder: created when missing; None for no checkpoints, and then every method does nothing.
     config, data, device, ranks: what the run is; a checkpoint of another run is refused.
-    every: seconds from one checkpoint to the next.
+    every: seconds from one checkpoint to the next, at least 0.
+
+    Raises ValueError for another `every`.
 
     With several processes rank 0 writes and all read, so all machines must see the same folder.
     """
 
     def __init__(self, folder, config, data, device, ranks, every=30.0):
+        if not every >= 0:  # nor nan
+            raise ValueError(f"checkpoint_seconds={every!r}, wanted a number of at least 0")
         self.folder = None if folder is None else Path(folder)
         self.ranks, self.device, self.every = ranks, device, every
         self.last = time.perf_counter()
         self.damaged = set()  # names of checkpoints that were passed over
+        self.data, self.files = data, {}
         if self.folder is not None:
+            self.files = _signatures(data)
             self.identity = {
-                "config": json.loads(json.dumps(config.to_dict())),  # lists for tuples, as read
+                "config": config.identity(),
                 "data": _fingerprint(data),
                 "device": device.type,
                 "processes": ranks.count,
@@ -86,6 +103,7 @@ class Checkpoints:
             return
         _require_finite(run)
         tensors = _tensors_of(run, self.ranks, self.device)  # all processes: each has random states
+        tensors |= self.files
         if self.ranks.first:
             self._write(tensors, _facts_of(run))
         self.last = time.perf_counter()
@@ -94,36 +112,45 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"epoch-{facts['epoch']:05d}-batch-{facts['batch']:06d}"
         data = save(tensors)
-        facts = {"format": FORMAT, **self.identity, "torch": torch.__version__, **facts}
+        facts = {"format": FORMAT, **self.identity, **facts}
+        facts |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         facts["sha256 of the tensors"] = hashlib.sha256(data).hexdigest()
         facts["sha256 of these facts"] = _digest(facts)
         write_whole(self.folder / f"{name}.safetensors", data)
-        write_whole(self.folder / f"{name}.json", (json.dumps(facts, indent=1) + "\n").encode())
+        text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
+        write_whole(self.folder / f"{name}.json", text.encode())
         self.damaged.discard(name)
         self._tidy_up()
 
     def _tidy_up(self):
         """Removes all but the newest, and what a crash left half-written."""
-        whole = [p.stem for p in self._newest_first() if p.stem not in self.damaged]
-        kept = whole[:KEPT]
-        for path in self.folder.glob("epoch-*"):
-            if path.name.split(".")[0] not in kept or path.suffix == ".part":
+        whole = [p.stem for p in self.found() if p.stem not in self.damaged]
+        for path, ours in _ours(self.folder):
+            if ours[1] not in whole[:KEPT] or ours[5]:
                 path.unlink()
 
-    def _newest_first(self):
-        return sorted(self.folder.glob("epoch-*.json"), reverse=True)
+    def found(self):
+        """The paths of the checkpoints in the folder, the newest first."""
+        if self.folder is None:
+            return []
+        ours = [(int(o[2]), int(o[3]), p) for p, o in _ours(self.folder) if p.suffix == ".json"]
+        return [path for _, _, path in sorted(ours, reverse=True)]
 
     def restore(self, run, resume=True):
         """Puts a new run into the state of the newest checkpoint; leaves it where there is none.
 
-        A damaged one is passed over for the one before it, with a line on the console.
+        A damaged one is passed over for the one before it, with a line on the console. A line also
+        says where the run goes on with other arithmetic, or with fewer pictures in files, and so
+        not bit for bit.
+
+        Returns the ImageSet to go on with.
 
         Raises CheckpointError when there are checkpoints but resume is False, when none of them is
         whole, and when the newest whole one is of another run or format.
         """
         if self.folder is None:
-            return
-        paths = self._newest_first()
+            return self.data
+        paths = self.found()
         if paths and not resume:
             raise CheckpointError(
                 f"{self.folder} holds checkpoints, and resume=False. Resume, choose another folder "
@@ -137,8 +164,13 @@ class Checkpoints:
                 self.damaged.add(path.stem)
                 warnings.warn(f"{damage}; trying the checkpoint before it", stacklevel=2)
                 continue
-            _refuse_a_stranger(path, facts, self.identity)
+            here = run.arithmetic[-1]
+            _check_same_run(path, facts, self.identity, here)
             _put_back(run, facts, tensors, self.ranks, self.device)
+            _note_arithmetic(path, run, here)
+            if self.files:
+                self.data = _pictures_as_begun(path, self.data, facts, tensors, self.files, run)
+                self.files = _signatures(self.data)
             break
         else:
             if paths:
@@ -152,6 +184,23 @@ class Checkpoints:
                 f"the processes find different checkpoints in {self.folder}: it must be one folder "
                 "that all machines see."
             )
+        return self.data
+
+
+def clear(folder):
+    """Removes the checkpoints in a folder, and the folder if nothing else is in it."""
+    for path, _ in _ours(Path(folder)):
+        path.unlink()
+    with suppress(OSError):  # somebody else's files are in it, or it is a link
+        Path(folder).rmdir()
+
+
+def _ours(folder):
+    """(path, match of OURS) for every file that a run wrote; whatever else lies there is not."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if ours := OURS.fullmatch(path.name):
+                yield path, ours
 
 
 # ------------------------------------------------------------------- reading, and what is damaged
@@ -162,16 +211,16 @@ def _read(path):
     CheckpointError where it is in another format."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        told, version = facts.pop("sha256 of these facts"), facts["format"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        told, fits = facts.pop("sha256 of these facts"), _digest(facts)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise _Damaged(f"{path} is cut short or damaged") from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{path} is in format {version!r}, wanted {FORMAT}: another version of swinlib wrote "
-            "it. Resume with that version, or choose another folder."
-        )
-    if told != _digest(facts):
+    if told != fits:  # before anything in it is believed
         raise _Damaged(f"{path} is damaged: its checksum does not fit")
+    if facts.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is in format {facts.get('format')!r}, wanted {FORMAT}: another version of "
+            "swinlib wrote it. Resume with that version, or choose another folder."
+        )
     tensors = path.with_suffix(".safetensors")
     try:
         data = tensors.read_bytes()
@@ -182,7 +231,7 @@ def _read(path):
     return facts, load(data)
 
 
-def _refuse_a_stranger(path, facts, identity):
+def _check_same_run(path, facts, identity, arithmetic_here):
     there, here = _flat({key: facts.get(key) for key in identity}), _flat(identity)
     differences = [
         f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
@@ -190,9 +239,13 @@ def _refuse_a_stranger(path, facts, identity):
         if there.get(name) != here.get(name)
     ]
     if differences:
+        then = facts["arithmetic"][-1]["instructions"]
+        now = arithmetic_here["instructions"]
+        hint = f" Drawn shapes differ in a few pixels between {then} and {now} instructions."
+        drawn = then != now and any(words.startswith("data.sha256") for words in differences)
         raise CheckpointError(
             f"{path} is of another run: {'; '.join(differences)}. Choose another folder, or train "
-            "as it was begun."
+            f"as it was begun.{hint if drawn else ''}"
         )
 
 
@@ -210,19 +263,106 @@ def _digest(facts):
 
 
 def _fingerprint(data):
-    """What tells one set of pictures from another, the pictures themselves included."""
+    """What tells one set of pictures from another, the pictures themselves included if they are in
+    memory; for those in files see `_pictures_as_begun`."""
+    about = {"label": data.label, "classes": data.num_classes}
+    if isinstance(data.train_images, PictureFiles):
+        return about
     digest = hashlib.sha256()
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
         digest.update(labels.contiguous().numpy())
-        in_memory = isinstance(images, torch.Tensor)
-        digest.update(images.contiguous().numpy() if in_memory else images.fingerprint())
+        digest.update(images.contiguous().numpy())
+    about["pictures"] = [len(getattr(data, f"{split}_labels")) for split in SPLITS]
+    about["sha256"] = digest.hexdigest()[:16]
+    return about
+
+
+def _signatures(data):
+    """By split, a number for each picture that stays in its file; nothing for those in memory."""
+    if not isinstance(data.train_images, PictureFiles):
+        return {}
+    return {f"files.{split}": getattr(data, f"{split}_images").signatures() for split in SPLITS}
+
+
+def _pictures_as_begun(path, data, facts, tensors, here, run):
+    """The pictures with which a run was begun, in the same splits, but for those that are gone.
+
+    A picture that cannot be read comes to light in the middle of an epoch. Whoever removes it must
+    not lose the run. Raises CheckpointError where more than a few are gone.
+    """
+    begun = {key: tensors[key].tolist() for key in here}
+    if all(torch.equal(tensors[key], here[key]) for key in here):
+        return data
+    splits = [getattr(data, f"{split}_images") for split in SPLITS]
+    images = splits[0].with_files([file for some in splits for file in some.files])
+    labels = torch.cat([getattr(data, f"{split}_labels") for split in SPLITS])
+    known = torch.cat([here[f"files.{split}"] for split in SPLITS])
+    place = {signature: number for number, signature in enumerate(known.tolist())}
+    total = sum(map(len, begun.values()))
+    gone = sum(signature not in place for numbers in begun.values() for signature in numbers)
+    new = len(place.keys() - {s for numbers in begun.values() for s in numbers})
+    if gone > max(1, LOSS * total):
+        raise CheckpointError(
+            f"{path} is of another run: {gone:,} of its {total:,} pictures are not in {data.label} "
+            f"and {new:,} there are new. Choose another folder, or train as it was begun."
+        )
+    warnings.warn(
+        f"{data.label} has changed since {path}: {gone:,} pictures are gone, {new:,} new ones are "
+        f"not used. The run goes on{', but not bit for bit' if gone else ''}.",
+        stacklevel=5,
+    )
+    changes = {"mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+    for split in SPLITS:
+        left = [place[s] for s in begun[f"files.{split}"] if s in place]
+        changes[f"{split}_images"] = images[torch.tensor(left)]
+        changes[f"{split}_labels"] = labels[left]
+    if run.order is not None:
+        # Numbers that count only what is left; those of the batches that are done no longer matter.
+        there = torch.tensor([s in place for s in begun["files.train"]])
+        renumbered = torch.where(there, there.cumsum(0) - 1, 0)
+        done, rest = run.order.tensor_split([run.batch * facts["config"]["batch_size"]])
+        run.order = torch.cat([renumbered[done], renumbered[rest[there[rest]]]])
+    return dataclasses.replace(data, **changes)
+
+
+# -------------------------------------------------------------------- what the numbers hang on
+
+
+def arithmetic(device):
+    """What decides the last bits of a run's numbers, beside its configuration and its pictures."""
+    gpu = device.type == "cuda"
     return {
-        "label": data.label,
-        "pictures": [len(data.train_labels), len(data.val_labels), len(data.test_labels)],
-        "classes": data.num_classes,
-        "sha256": digest.hexdigest()[:16],
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processor": torch.cuda.get_device_name(device) if gpu else _processor(),
     }
+
+
+def _processor():
+    with suppress(OSError):  # Linux tells its name here and not there
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _note_arithmetic(path, run, here):
+    before = run.arithmetic[-1]
+    if before == here:
+        return
+    run.arithmetic = [*run.arithmetic, here]
+    differences = ", ".join(
+        f"{name} {before.get(name)} there and {value} here"
+        for name, value in here.items()
+        if before.get(name) != value
+    )
+    warnings.warn(
+        f"the run goes on from {path} with other arithmetic ({differences}): its last bits will "
+        "not be those of a run that was never interrupted",
+        stacklevel=5,
+    )
 
 
 # ------------------------------------------------------------------------ a run as plain values
@@ -238,7 +378,11 @@ def _require_finite(run):
 
 
 def _facts_of(run):
-    return {name: getattr(run, name) for name in COUNTS} | {"history": run.history}
+    return {name: getattr(run, name) for name in _plain_fields(run)}
+
+
+def _plain_fields(run):
+    return [field.name for field in dataclasses.fields(run) if field.name not in TENSORS]
 
 
 def _tensors_of(run, ranks, device):
@@ -266,9 +410,8 @@ def _tensors_of(run, ranks, device):
 
 def _put_back(run, facts, tensors, ranks, device):
     """The opposite of `_facts_of` and `_tensors_of`."""
-    for name in COUNTS:
+    for name in _plain_fields(run):
         setattr(run, name, facts[name])
-    run.history = facts["history"]
     run.model.load_state_dict(_part(tensors, "model"))
     run.best_weights = _part(tensors, "best") or None
     if run.average is not None:

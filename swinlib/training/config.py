@@ -6,7 +6,11 @@ hidden knob.
 """
 
 import dataclasses
+import numbers
 import os
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,137 +19,199 @@ from swinlib.training.variants import TAKE_AWAY
 
 RETIRED = {"randaugment_group"}  # fields of older versions, which recorded runs still name
 
+LARGEST = sys.float_info.max
+
+# --------------------------------------------------------------------- rules for single fields
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field may hold."""
+
+    wanted: str  # in words, for the message
+    allows: Callable  # value -> bool
+    read: Callable = lambda value: value  # an allowed value -> the one that is kept
+
+
+def _field(default, rule, **about):
+    return dataclasses.field(default=default, metadata={"rule": rule, **about})
+
+
+def _whole(low, high):
+    def allows(value):
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return whole and low <= value <= high
+
+    return Rule(f"a whole number from {low} to {high}", allows, int)
+
+
+def _number(low, high=LARGEST, above=False, below=False):
+    """A finite number from `low` to `high`; above, below: without `low`, or `high`, itself."""
+
+    def allows(value):
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            return False
+        value = value if isinstance(value, int) else float(value)  # 10**400 is no float
+        inside = low <= value <= high  # false for nan
+        return inside and not (above and value == low) and not (below and value == high)
+
+    words = f"a number above {low}" if above else f"a number of at least {low}"
+    if high < LARGEST:
+        words = f"a number from {low} to {'below ' if below else ''}{high}"
+    return Rule(words, allows, float)
+
+
+def _choice(*choices):
+    # The type counts too: 1 == True, and a log would say 1.
+    same = [(type(choice), choice) for choice in choices]
+    words = " or ".join(map(repr, choices))
+    return Rule(words, lambda value: any(type(value) is t and value == c for t, c in same))
+
+
+def _or_none(rule):
+    return Rule(
+        f"None or {rule.wanted}",
+        lambda value: value is None or rule.allows(value),
+        lambda value: None if value is None else rule.read(value),
+    )
+
+
+def _allows_stages(value):
+    one = _whole(1, 1024).allows
+    return isinstance(value, (tuple, list)) and 0 < len(value) <= 8 and all(map(one, value))
+
+
+def _pieces(value):
+    return tuple(value) if isinstance(value, (tuple, list)) else () if value is None else (value,)
+
+
+def _allows_pieces(value):
+    pieces = _pieces(value)
+    known = all(isinstance(piece, str) and piece in TAKE_AWAY for piece in pieces)
+    return known and len(set(pieces)) == len(pieces)
+
+
+_STAGES = Rule(
+    "one whole number from 1 to 1024 per stage, such as (2, 2)",
+    _allows_stages,
+    lambda value: tuple(map(int, value)),
+)
+_PIECES = Rule(
+    f"None, or one or several of {', '.join(map(repr, TAKE_AWAY))}",
+    _allows_pieces,
+    lambda value: tuple(value) if isinstance(value, list) else value,
+)
+_NAME = Rule(  # it becomes a folder's name
+    "letters, digits, '-', '_', '.' and spaces, at most 100, the first a letter or digit",
+    lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w[\w .-]{0,99}", value)),
+)
+_SOURCE = Rule(
+    "'auto', 'cifar10', 'imagefolder', 'shapes' or the path of a folder",
+    lambda value: isinstance(value, (str, os.PathLike)) and os.fspath(value) != "",
+    os.fspath,
+)
+_COUNT = _whole(1, 2**31 - 1)
+_SHARE = _number(0, 1)
+_SHARE_BELOW_1 = _number(0, 1, below=True)
+_AT_LEAST_0 = _number(0)
+_ABOVE_0 = _number(0, above=True)
+_SWITCH = _choice(False, True)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run. Frozen: change a copy with :meth:`replace`.
 
+    Every field stands beside the rule for its value; rules between fields are in `_BETWEEN`. A
+    whole number will do where a number is wanted.
+
     Raises ValueError that names the field, its value and what is wanted.
     """
 
-    name: str = "custom"  # what logs and plots call this run
+    name: str = _field("custom", _NAME)  # what logs and plots call this run
 
     # Model: see swinlib.SwinTransformer. Stage i has width embed_dim * 2**i.
-    patch_size: int = 4  # pixels per side of a patch
-    embed_dim: int = 64  # channels of the first stage
-    depths: tuple = (2, 2)  # blocks per stage
-    num_heads: tuple = (2, 4)  # attention heads per stage
-    window_size: int = 4  # tokens per side of a window
-    mlp_ratio: float = 4.0  # hidden width of an MLP / width of its stage
-    init_std: float = 0.02  # spread of the first weights of linear layers; 0.02 is the official one
-    drop_path_rate: float = 0.0  # chance that the last block is skipped; earlier blocks less
-    stem: str = "patches"  # or "convolutions", which are not Swin's: see variants.py
-    without: str | tuple | None = None  # a piece to take away, or several: see variants.take_away
+    patch_size: int = _field(4, _whole(1, 1024))  # pixels per side of a patch
+    embed_dim: int = _field(64, _whole(1, 2**16))  # channels of the first stage
+    depths: tuple = _field((2, 2), _STAGES)  # blocks per stage
+    num_heads: tuple = _field((2, 4), _STAGES)  # attention heads per stage
+    window_size: int = _field(4, _whole(1, 1024))  # tokens per side of a window
+    mlp_ratio: float = _field(4.0, _number(0, 1000, above=True))  # hidden width / width of a stage
+    # Spread of the first weights of linear layers; 0.02 is the official one.
+    init_std: float = _field(0.02, _ABOVE_0)
+    # Chance that the last block is skipped; earlier blocks less.
+    drop_path_rate: float = _field(0.0, _SHARE_BELOW_1)
+    # Or "convolutions", which are not Swin's: see variants.py.
+    stem: str = _field("patches", _choice("patches", "convolutions"))
+    # A piece to take away, or several: see variants.take_away.
+    without: str | tuple | None = _field(None, _PIECES)
 
     # Data: see load_dataset. A limit of None means all pictures.
-    dataset: str = "auto"  # "auto", "cifar10", "imagefolder", "shapes" or a folder
-    val_size: int = 5000  # pictures taken from the training set for validation
-    train_limit: int | None = None  # training pictures used at most
-    test_limit: int | None = None  # test pictures used at most
-    image_size: int | None = None  # pixels per side that pictures in folders are resized to, or not
-    stream: bool = False  # read a folder's files anew in every epoch: if too big for memory
+    dataset: str = _field("auto", _SOURCE)  # "auto", "cifar10", "imagefolder", "shapes", a folder
+    val_size: int = _field(5000, _COUNT)  # pictures taken from the training set for validation
+    train_limit: int | None = _field(None, _or_none(_COUNT))  # training pictures used at most
+    test_limit: int | None = _field(None, _or_none(_COUNT))  # test pictures used at most
+    # Pixels per side that pictures are resized to, and shapes are drawn at; None: as they are.
+    image_size: int | None = _field(None, _or_none(_whole(1, 2**14)))
+    stream: bool = _field(False, _SWITCH)  # read a folder's files anew in every epoch: if too big
+    # Processes that read streamed pictures; 0: the training process itself; None: one for each
+    # usable processor, 16 at most. A run may go on with another number.
+    workers: int | None = _field(None, _or_none(_whole(0, 1024)), same_run=True)
 
     # Augmentation, in the order in which it happens: see augment.py.
-    randaugment_ops: int = 0  # operations of RandAugment on each picture; 0 is off
-    randaugment_magnitude: int = 9  # their strength, 0 to 30
-    crop_padding: int = 4  # pixels added on each side before a random crop; 0 is off
-    crop_fill: str = "reflect"  # what the added pixels show: "reflect" or "zero"
-    flip_probability: float = 0.5  # chance that a picture is mirrored left to right
-    erasing_probability: float = 0.0  # chance that a rectangle of a picture is wiped out
-    mix_probability: float = 1.0  # chance that a batch is mixed, by one of the two below if on
-    mixup_alpha: float = 0.0  # shape of mixup's Beta(alpha, alpha) distribution; 0 is off
-    cutmix_alpha: float = 0.0  # the same for cutmix
+    randaugment_ops: int = _field(0, _whole(0, 100))  # operations of RandAugment a picture; 0: off
+    randaugment_magnitude: int = _field(9, _whole(0, 30))  # their strength, 0 to 30
+    crop_padding: int = _field(4, _whole(0, 2**14))  # pixels on each side before a crop; 0 is off
+    crop_fill: str = _field("reflect", _choice("reflect", "zero"))  # what the added pixels show
+    flip_probability: float = _field(0.5, _SHARE)  # chance that a picture is mirrored left to right
+    erasing_probability: float = _field(0.0, _SHARE)  # chance that a rectangle of it is wiped out
+    # Chance that a batch is mixed, by one of the two below if on.
+    mix_probability: float = _field(1.0, _SHARE)
+    mixup_alpha: float = _field(0.0, _AT_LEAST_0)  # of mixup's Beta(alpha, alpha); 0 is off
+    cutmix_alpha: float = _field(0.0, _AT_LEAST_0)  # the same for cutmix
 
     # Optimiser (AdamW) and its schedule.
-    batch_size: int = 128  # pictures per step, on all devices together
-    learning_rate: float = 1e-3  # the peak, reached when the warm-up ends
-    final_learning_rate: float = 1e-5  # at the last step
-    weight_decay: float = 0.05  # not on norms, biases and bias tables
-    epochs: int = 10  # passes over the training pictures
-    warmup_epochs: float = 1.0  # epochs in which the learning rate climbs in a straight line
-    label_smoothing: float = 0.1  # share of each label spread evenly over all classes
-    clip_norm: float | None = 1.0  # longest gradient (2-norm over all weights); None is off
-    average_decay: float = 0.0  # share of the old average kept per update (EMA); 0 is off
-    average_every: int = 1  # steps from one update of the average to the next
+    batch_size: int = _field(128, _COUNT)  # pictures per step, on all devices together
+    learning_rate: float = _field(1e-3, _ABOVE_0)  # the peak, reached when the warm-up ends
+    final_learning_rate: float = _field(1e-5, _AT_LEAST_0)  # at the last step
+    weight_decay: float = _field(0.05, _AT_LEAST_0)  # not on norms, biases and bias tables
+    epochs: int = _field(10, _COUNT)  # passes over the training pictures
+    # Epochs in which the learning rate climbs in a straight line.
+    warmup_epochs: float = _field(1.0, _AT_LEAST_0)
+    label_smoothing: float = _field(0.1, _SHARE_BELOW_1)  # share of each label spread over all
+    # Longest gradient (2-norm over all weights); None is off.
+    clip_norm: float | None = _field(1.0, _or_none(_ABOVE_0))
+    average_decay: float = _field(0.0, _SHARE_BELOW_1)  # of the old average per update (EMA)
+    average_every: int = _field(1, _COUNT)  # steps from one update of the average to the next
 
     # Arithmetic.
-    precision: str = "float32"  # or "bfloat16": autocast on GPUs that have it, float32 elsewhere
-    compile: bool = False  # torch.compile the model (where a GPU lacks Triton: not)
-    seed: int = 0  # first weights, order of pictures, all augmentation, drop path
+    # Or "bfloat16": autocast on GPUs that have it, float32 elsewhere.
+    precision: str = _field("float32", _choice("float32", "bfloat16"))
+    compile: bool = _field(False, _SWITCH)  # torch.compile it (where a GPU lacks Triton: not)
+    seed: int = _field(0, _whole(0, 2**63 - 1))  # first weights, order, augmentation, drop path
 
     def __post_init__(self):
-        for field in ("depths", "num_heads", "without"):  # lists come from JSON
-            value = getattr(self, field)
-            if isinstance(value, list):
-                object.__setattr__(self, field, tuple(value))
-        for field in ("depths", "num_heads"):
-            value = getattr(self, field)
-            ok = isinstance(value, tuple) and value and all(_is_int(v, 1) for v in value)
-            _require(ok, field, value, "one whole number of at least 1 per stage, such as (2, 2)")
-        same = len(self.depths) == len(self.num_heads)
-        _require(same, "num_heads", self.num_heads, f"as many entries as depths={self.depths}")
-        for field in (
-            "patch_size", "embed_dim", "window_size", "val_size", "batch_size", "average_every",
-            "epochs",
-        ):  # fmt: skip
-            value = getattr(self, field)
-            _require(_is_int(value, 1), field, value, "a whole number of at least 1")
-        for field in ("train_limit", "test_limit", "image_size"):
-            value = getattr(self, field)
-            _require(value is None or _is_int(value, 1), field, value, "None or at least 1")
-        for field in ("crop_padding", "randaugment_ops", "seed"):
-            value = getattr(self, field)
-            _require(_is_int(value, 0), field, value, "a whole number of at least 0")
-        for field in ("mlp_ratio", "init_std", "learning_rate"):
-            value = getattr(self, field)
-            _require(_is_number(value) and value > 0, field, value, "a number above 0")
-        for field in ("final_learning_rate", "weight_decay", "mixup_alpha", "cutmix_alpha"):
-            value = getattr(self, field)
-            _require(_is_number(value) and value >= 0, field, value, "a number of at least 0")
-        for field in ("drop_path_rate", "label_smoothing", "average_decay"):
-            value = getattr(self, field)
-            ok = _is_number(value) and 0 <= value < 1
-            _require(ok, field, value, "a number from 0 to below 1")
-        for field in ("flip_probability", "erasing_probability", "mix_probability"):
-            value = getattr(self, field)
-            ok = _is_number(value) and 0 <= value <= 1
-            _require(ok, field, value, "a number from 0 to 1")
-        value = self.randaugment_magnitude
-        ok = _is_int(value, 0) and value <= 30
-        _require(ok, "randaugment_magnitude", value, "a whole number from 0 to 30")
-        value = self.warmup_epochs
-        ok = _is_number(value) and 0 <= value <= self.epochs
-        _require(ok, "warmup_epochs", value, f"a number from 0 to epochs={self.epochs}")
-        value = self.clip_norm
-        ok = value is None or (_is_number(value) and value > 0)
-        _require(ok, "clip_norm", value, "None or a number above 0")
-        value = self.without
-        pieces = value if isinstance(value, tuple) else () if value is None else (value,)
-        ok = len(set(pieces)) == len(pieces) and all(piece in TAKE_AWAY for piece in pieces)
-        wanted = f"None, or one or several of {', '.join(map(repr, TAKE_AWAY))}"
-        _require(ok, "without", value, wanted)
-        choices = {
-            "stem": ("patches", "convolutions"),
-            "crop_fill": ("reflect", "zero"),
-            "precision": ("float32", "bfloat16"),
-            "compile": (False, True),
-            "stream": (False, True),
-        }
-        for field, allowed in choices.items():
-            value = getattr(self, field)
-            _require(value in allowed, field, value, " or ".join(map(repr, allowed)))
-        ok = self.image_size is not None or not self.stream
-        _require(ok, "image_size", self.image_size, "pixels per side, since stream=True")
-        for i, heads in enumerate(self.num_heads):
-            width = self.embed_dim * 2**i
-            wanted = f"heads that divide the stage's width ({width} in stage {i})"
-            _require(width % heads == 0, "num_heads", self.num_heads, wanted)
+        for field in dataclasses.fields(self):
+            rule, value = field.metadata["rule"], getattr(self, field.name)
+            if not rule.allows(value):
+                _refuse(field.name, value, rule.wanted)
+            object.__setattr__(self, field.name, rule.read(value))
+        for name, holds, wanted in _BETWEEN:
+            if not holds(self):
+                _refuse(name, getattr(self, name), wanted(self))
 
     def replace(self, **changes) -> "TrainConfig":
-        """A copy with some fields changed: ``config.replace(epochs=3, seed=1)``."""
-        unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})
+        """A copy with some fields changed: ``config.replace(epochs=3, seed=1)``.
+
+        With fewer epochs the warm-up takes at most half of them, unless it is given too.
+        """
+        rules = {field.name: field.metadata["rule"] for field in dataclasses.fields(self)}
+        unknown = sorted(set(changes) - set(rules))
         if unknown:
             raise ValueError(f"TrainConfig has no field {unknown[0]!r}; see help(TrainConfig)")
+        epochs = changes.get("epochs", self.epochs)
+        if rules["epochs"].allows(epochs) and epochs < self.epochs:
+            changes = {"warmup_epochs": min(self.warmup_epochs, epochs / 2), **changes}
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict:
@@ -157,19 +223,70 @@ class TrainConfig:
         """The opposite of `to_dict`; also reads what older versions wrote."""
         return cls(**{name: value for name, value in fields.items() if name not in RETIRED})
 
-
-def _require(ok, field, value, wanted):
-    if not ok:
-        raise ValueError(f"TrainConfig: {field}={value!r}, wanted {wanted}")
-
-
-def _is_int(value, smallest):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= smallest
+    def identity(self) -> dict:
+        """The fields that two parts of one run must have in common, as JSON gives them back."""
+        same = [f.name for f in dataclasses.fields(self) if not f.metadata.get("same_run")]
+        fields = {name: getattr(self, name) for name in same}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
-def _is_number(value):
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return ok and value not in (float("inf"), float("-inf")) and value == value
+# ------------------------------------------------------------------------ rules between fields
+
+
+def _first_bad_stage(config):
+    """The first stage whose heads cannot share its width equally, or None."""
+    for i, heads in enumerate(config.num_heads):
+        if config.embed_dim * 2**i % heads:
+            return i
+
+
+def _stage_width(config):
+    i = _first_bad_stage(config)
+    return f"heads that divide the stage's width ({config.embed_dim * 2**i} in stage {i})"
+
+
+_BETWEEN = (  # (the field that the message names, whether all is well, what is wanted)
+    (
+        "num_heads",
+        lambda c: len(c.num_heads) == len(c.depths),
+        lambda c: f"as many entries as depths={c.depths}",
+    ),
+    ("num_heads", lambda c: _first_bad_stage(c) is None, _stage_width),
+    (
+        "patch_size",
+        lambda c: c.stem == "patches" or c.patch_size in (2**i for i in range(1, 11)),
+        lambda c: "2, 4, 8, ..., since stem='convolutions' halves the picture again and again",
+    ),
+    (
+        "embed_dim",
+        lambda c: c.stem == "patches" or c.embed_dim >= c.patch_size // 2,
+        lambda c: (
+            f"at least {c.patch_size // 2}, since stem='convolutions' begins with a part of it"
+        ),
+    ),
+    (
+        "warmup_epochs",
+        lambda c: c.warmup_epochs <= c.epochs,
+        lambda c: f"a number from 0 to epochs={c.epochs}",
+    ),
+    (
+        "final_learning_rate",
+        lambda c: c.final_learning_rate <= c.learning_rate,
+        lambda c: f"at most learning_rate={c.learning_rate}: after the warm-up it only falls",
+    ),
+    (
+        "image_size",
+        lambda c: c.image_size is not None or not c.stream,
+        lambda c: "pixels per side, since stream=True",
+    ),
+)
+
+
+def _refuse(field, value, wanted):
+    shown = repr(value)
+    if len(shown) > 200:
+        shown = shown[:200] + "..."
+    raise ValueError(f"TrainConfig: {field}={shown}, wanted {wanted}")
 
 
 def smoke() -> TrainConfig:
@@ -374,10 +491,24 @@ def _has_large_gpu():
     return card.major >= 8 and card.multi_processor_count >= 80
 
 
-def choose_device() -> torch.device:
-    """The fastest device PyTorch finds here: cuda, else mps (Apple), else cpu."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+def choose_device(device=None) -> torch.device:
+    """The device to train on.
+
+    device: "cuda", "cuda:1", "mps", "cpu" or a torch.device; None takes the fastest that PyTorch
+        finds here: cuda, else mps (Apple), else cpu.
+
+    Raises ValueError for a device of another kind, and for one that this machine has not.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device is None:
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        chosen = None
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}
+    here = [kind for kind, count in counts.items() if count]
+    if chosen is None or chosen.type not in here or (chosen.index or 0) >= counts[chosen.type]:
+        more = f" (cuda:0 to cuda:{counts['cuda'] - 1})" if counts["cuda"] > 1 else ""
+        raise ValueError(f"device {str(device)!r}, wanted one of {', '.join(here)} here{more}")
+    return chosen

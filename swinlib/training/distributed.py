@@ -73,10 +73,10 @@ def join(device=None):
     device: cuda, mps or cpu; None for the fastest. Under torchrun the n-th process of a machine
         takes its n-th GPU; messages then go through NCCL, else through Gloo.
 
-    Yields the device of this process. Raises ValueError where a machine has fewer GPUs than
-    processes.
+    Yields the device of this process. Raises ValueError where this machine has not that device, or
+    fewer GPUs than processes.
     """
-    device = torch.device(device) if device is not None else choose_device()
+    device = choose_device(device)
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:  # not under torchrun
         yield device
         return

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,13 +24,14 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from swinlib.model import SwinTransformer
-from swinlib.training.arithmetic import autocast, can_compile
 from swinlib.training.augment import normalise
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import on_device, training_batches
-from swinlib.training.checkpoint import Checkpoints, write_whole
+from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
 from swinlib.training.config import TrainConfig, choose_device
+from swinlib.training.devices import autocast, can_compile
 from swinlib.training.distributed import find_ranks
+from swinlib.training.lock import locked
 from swinlib.training.variants import ConvolutionalStem, take_away
 
 
@@ -43,7 +44,11 @@ REPORT_EVERY = {"cpu": 1, "cuda": 50, "mps": 10}  # steps; looking at a GPU's nu
 
 @dataclass(frozen=True, repr=False)
 class TrainResult:
-    """What :func:`train` returns. Losses are means per picture, accuracies shares from 0 to 1."""
+    """What :func:`train` returns. Losses are means per picture, accuracies shares from 0 to 1.
+
+    ``class_names``, ``mean``, ``std`` and ``picture_size``, height and width in pixels, are the
+    pictures': see ImageSet. Whoever uses the model needs them.
+    """
 
     model: nn.Module  # on `device`, in eval mode, with the weights of the best epoch
     history: list  # one dict per epoch, see `train`
@@ -53,13 +58,19 @@ class TrainResult:
     test_predictions: torch.Tensor  # (number of test pictures,) int64 on the CPU
     test_probabilities: torch.Tensor  # (number of test pictures, classes) float32 on the CPU
     dataset: str  # where the pictures come from; belongs beside the accuracy
+    class_names: tuple
+    mean: tuple
+    std: tuple
+    picture_size: tuple
     device: torch.device
     config: TrainConfig
+    interrupted: bool  # before the last epoch
 
     def __repr__(self):
         return (
             f"{self.config.name}: test accuracy {self.test_accuracy:.2%} on {self.dataset}, "
             f"best epoch {self.best_epoch} of {len(self.history)}"
+            f"{', interrupted' if self.interrupted else ''}"
         )
 
 
@@ -80,7 +91,10 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """Everything that changes while a model trains, and so all that a checkpoint must hold."""
+    """Everything that changes while a model trains, and so all that a checkpoint must hold.
+
+    A new field of plain values is in it at once; one of tensors has to be added to checkpoint.py.
+    """
 
     model: nn.Module
     average: AveragedModel | None  # of the weights, see averaging.py
@@ -98,6 +112,7 @@ class Run:
     history: list = field(default_factory=list)  # one dict per finished epoch, see `train`
     best_epoch: int = 0
     best_weights: dict | None = None
+    arithmetic: list = field(default_factory=list)  # on what it was computed, see checkpoint.py
 
     def measured(self) -> nn.Module:
         """The model that is validated and kept: the averaged one if there is one."""
@@ -105,17 +120,20 @@ class Run:
 
     def finish_epoch(self, record):
         """Takes the epoch's record into the history, keeps the best weights, begins the next."""
-        self.history.append(record)
         best = self.history[self.best_epoch - 1]["val_accuracy"] if self.best_epoch else -1.0
         if record["val_accuracy"] > best:
-            self.best_epoch = self.epoch
-            self.best_weights = copy.deepcopy(self.measured().state_dict())
+            weights = copy.deepcopy(self.measured().state_dict())  # takes longest: an interrupt ...
+            self.best_epoch, self.best_weights = self.epoch, weights  # ... finds both or neither
+        self.history.append(record)
         self.epoch, self.order, self.batch = self.epoch + 1, None, 0
         self.losses, self.right, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
 
 
-def build_model(config, num_classes) -> SwinTransformer:
+def build_model(config, num_classes, picture_size=None) -> SwinTransformer:
     """The Swin Transformer that a configuration describes, freshly initialised.
+
+    picture_size: (height, width) of the pictures in pixels, by which ``without="windows"`` makes
+        its windows; None takes ``config.image_size``, or 32 where that is None.
 
     Linear layers get first weights of spread ``config.init_std``. The official 0.02 is made for
     wide models: a narrow one starts slowly with it, because each layer passes on too little.
@@ -136,7 +154,9 @@ def build_model(config, num_classes) -> SwinTransformer:
     if config.stem == "convolutions":
         model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim)
     if config.without:
-        take_away(model, config.without, (config.image_size or 32) // config.patch_size)
+        height, width = picture_size or [config.image_size or 32] * 2
+        P = config.patch_size
+        take_away(model, config.without, (-(-height // P), -(-width // P)))
     return model
 
 
@@ -207,25 +227,40 @@ def evaluate(
 def confusion_matrix(labels, predictions, num_classes) -> torch.Tensor:
     """How often class i (row) was taken for class j (column): (num_classes, num_classes) int64.
 
-    labels, predictions: (N,) int64 from 0 to num_classes - 1; ValueError outside that.
+    labels, predictions: (N,) whole numbers from 0 to num_classes - 1, one of each for a picture.
+
+    Raises ValueError for other numbers and for lengths that differ.
     """
+    numbers = []
     for name, values in (("labels", labels), ("predictions", predictions)):
+        values = torch.as_tensor(values).cpu()
+        if values.ndim != 1:
+            raise ValueError(f"{name} are of shape {tuple(values.shape)}, wanted (N,)")
+        if len(values) and (values.is_floating_point() or values.dtype == torch.bool):
+            raise ValueError(f"{name} are {values.dtype}, wanted whole numbers")
         if len(values) and not (0 <= values.min() and values.max() < num_classes):
             raise ValueError(f"{name} must lie in 0..{num_classes - 1}")
-    cells = labels.cpu() * num_classes + predictions.cpu()
+        numbers.append(values.long())
+    labels, predictions = numbers
+    if len(labels) != len(predictions):
+        raise ValueError(
+            f"{len(labels)} labels and {len(predictions)} predictions, wanted one for each"
+        )
+    cells = labels * num_classes + predictions
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def start_run(config, data, device) -> Run:
     """A run before its first step: fresh weights, everything seeded with ``config.seed``."""
     torch.manual_seed(config.seed)  # first weights, drop path
-    model = build_model(config, data.num_classes).to(device)
+    model = build_model(config, data.num_classes, data.train_images.shape[-2:]).to(device)
     groups = parameter_groups(model, config.weight_decay)
     return Run(
         model=model,
         average=start_average(model, config.average_decay),
         optimizer=torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps"),
         generator=torch.Generator().manual_seed(config.seed),
+        arithmetic=[arithmetic(device)],
     )
 
 
@@ -260,28 +295,55 @@ def train(
     checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch too,
         and after the last one. None: nowhere.
     resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run that
-        was killed and resumed gives the same numbers, bit for bit, as one that never was.
+        was killed and resumed gives the same numbers, bit for bit, as one that never was. With
+        another number of threads, processor or PyTorch it goes on too, and warns that it differs.
+    checkpoint_seconds: at least 0.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
     train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
     a mixed picture counts as right when the larger part is recognised.
 
+    An interrupt (Ctrl-C, a notebook's stop button) ends the run early: it says so in a line, and
+    the best epoch so far is tested and returned, with ``interrupted`` set. With checkpoints the
+    next call goes on where the last of them left it. Before the end of the first epoch there is
+    nothing to return, and KeyboardInterrupt is raised.
+
+    While it runs, ``log`` and ``checkpoints`` are its own: see lock.py.
+
     Sets PyTorch's global seed: one seed and one machine give the same numbers again on the CPU.
     Joined with others (see distributed.py) this process takes its share of every batch.
-    Raises FloatingPointError when the loss is not a finite number, naming the step; CheckpointError
-    when the checkpoints cannot be used; BatchTooLarge when a step does not fit into the device's
-    memory, naming a batch size that does; ValueError when processes cannot share a batch equally.
+    Raises FloatingPointError when a loss, in training, validation or test, is not a finite number;
+    CheckpointError when the checkpoints cannot be used; InUseError when another run uses the same
+    log or folder; BatchTooLarge when a step does not fit into the device's memory, naming a batch
+    size that does; ValueError for a device that is not there, for pictures that the configuration
+    does not fit, and when processes cannot share a batch equally.
     """
-    device = torch.device(device) if device is not None else choose_device()
-    ranks = find_ranks()
+    device, ranks = choose_device(device), find_ranks()
     _require_equal_shares(config, data, ranks)
+    _require_fit(config, data)
+    with ExitStack() as stack:
+        if checkpoints is not None:
+            Path(checkpoints).mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_if_empty, Path(checkpoints))
+        for place in (checkpoints, log) if ranks.first else ():
+            if place is not None:
+                Path(place).parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(place))
+        keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
+        return _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume)
+
+
+def _remove_if_empty(folder):
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume):
     run = start_run(config, data, device)
     if not ranks.first:
         torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
         progress, log, on_step, on_epoch = False, None, None, None
-    keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
-    keeper.restore(run, resume)
-    data = on_device(data, device)
+    data = on_device(keeper.restore(run, resume), device)
     forward = ranks.wrap(run.model)
     compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
@@ -293,6 +355,7 @@ def train(
     start = time.perf_counter() - run.seconds
     header = {"config": config.to_dict(), "dataset": data.label, "device": str(device)}
     header |= {"torch": torch.__version__, "compiled": compiled, "processes": ranks.count}
+    header["arithmetic"] = run.arithmetic  # of more than one: resumed, and not bit for bit
     with _json_lines(log, header, run.history) as write, _bar(run, config, data, progress) as bar:
 
         def report(state):
@@ -304,38 +367,61 @@ def train(
 
         for record in run.history if on_epoch else ():
             on_epoch(record)
-        while run.epoch <= config.epochs:
-            if not _fits(lambda: _train_epoch(run, forward, config, data, device, ranks, report)):
-                raise _too_large(config, data, device, ranks)
-            val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
-            run.seconds = time.perf_counter() - start
-            record = _record(run, val)
-            run.finish_epoch(record)
-            write({"kind": "epoch", **record})
-            if on_epoch:
-                on_epoch(record)
-            keeper.save_if_due(run, now=run.epoch > config.epochs)
+        interrupted = False
+        try:
+            while run.epoch <= config.epochs:
+                if not _fits(
+                    lambda: _train_epoch(run, forward, config, data, device, ranks, report)
+                ):
+                    raise _too_large(config, data, device, ranks)
+                val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
+                _require_finite("validation", val.loss, run.epoch, run.learning_rate)
+                run.seconds = time.perf_counter() - start
+                record = _record(run, val)
+                run.finish_epoch(record)
+                write({"kind": "epoch", **record})
+                if on_epoch:
+                    on_epoch(record)
+                keeper.save_if_due(run, now=run.epoch > config.epochs)
+        except KeyboardInterrupt:
+            interrupted = run.epoch <= config.epochs
+            if interrupted:
+                _tell_of_the_interrupt(run, config, ranks, keeper)
 
         model = run.measured()
         model.load_state_dict(run.best_weights)
         model.eval()
         test = _evaluate(model, data.test_images, data.test_labels, data, config)
-        write(
-            {
-                "kind": "test",
-                "best_epoch": run.best_epoch,
-                "test_loss": test.loss,
-                "test_accuracy": test.accuracy,
-                "confusion": confusion_matrix(
-                    data.test_labels, test.predictions, data.num_classes
-                ).tolist(),
-                "seconds": time.perf_counter() - start,
-            }
-        )
+        _require_finite("test", test.loss, run.best_epoch, run.learning_rate)
+        if not interrupted:  # else the log stays that of an unfinished run
+            write(
+                {
+                    "kind": "test",
+                    "best_epoch": run.best_epoch,
+                    "test_loss": test.loss,
+                    "test_accuracy": test.accuracy,
+                    "confusion": confusion_matrix(
+                        data.test_labels, test.predictions, data.num_classes
+                    ).tolist(),
+                    "seconds": time.perf_counter() - start,
+                }
+            )
     return TrainResult(
         model, run.history, run.best_epoch, test.loss, test.accuracy, test.predictions,
-        test.probabilities, data.label, device, config,
+        test.probabilities, data.label, data.class_names, data.mean, data.std,
+        tuple(data.train_images.shape[-2:]), device, config, interrupted,
     )  # fmt: skip
+
+
+def _tell_of_the_interrupt(run, config, ranks, keeper):
+    """Says what the run is worth; raises KeyboardInterrupt again where that is nothing."""
+    saved = f" A run with the checkpoints in {keeper.folder} goes on." if keeper.found() else ""
+    if ranks.count > 1 or not run.best_epoch:
+        raise KeyboardInterrupt(f"before the end of the first epoch.{saved}") from None
+    print(
+        f"Interrupted in epoch {run.epoch} of {config.epochs}: this is epoch {run.best_epoch}, the "
+        f"best so far.{saved}"
+    )
 
 
 def _train_epoch(run, forward, config, data, device, ranks, report):
@@ -433,14 +519,17 @@ def _add_losses(run, unread, step, rate):
     Raises FloatingPointError for a loss that is not a finite number.
     """
     for late, (loss, hits) in enumerate(unread, start=1 - len(unread)):
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} at step {step + late} (epoch {run.epoch}, learning rate about "
-                f"{rate:.2g}). A lower learning_rate, a longer warmup_epochs or a smaller "
-                "clip_norm usually helps."
-            )
+        _require_finite("training", loss, run.epoch, rate, f" at step {step + late}")
         run.losses, run.right = run.losses + loss, run.right + hits
     return loss
+
+
+def _require_finite(kind, loss, epoch, rate, where=""):
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the {kind} loss is {loss}{where} (epoch {epoch}, learning rate about {rate:.2g}). A "
+            "lower learning_rate, a longer warmup_epochs or a smaller clip_norm usually helps."
+        )
 
 
 def _so_far(run):
@@ -503,6 +592,15 @@ def _require_equal_shares(config, data, ranks):
         )
 
 
+def _require_fit(config, data):
+    side = min(data.train_images.shape[-2:])
+    if config.crop_fill == "reflect" and config.crop_padding >= side:
+        raise ValueError(
+            f"crop_padding={config.crop_padding} with pictures of {side} pixels, wanted 0 to "
+            f"{side - 1}, or crop_fill='zero'"
+        )
+
+
 def _bar(run, config, data, progress):
     """A bar on the console. disable=None: none where stderr is no terminal (notebooks, files)."""
     per_epoch = steps_per_epoch(config, data)
@@ -541,11 +639,15 @@ def _json_lines(path, header, history):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = [{"kind": "config", **header}, *({"kind": "epoch", **r} for r in history)]
-    write_whole(path, "".join(json.dumps(e) + "\n" for e in entries).encode())
+    write_whole(path, "".join(_line(entry) for entry in entries).encode())
     with path.open("a", encoding="utf-8") as file:
 
         def write(entry):
-            file.write(json.dumps(entry) + "\n")
+            file.write(_line(entry))
             file.flush()  # a run that is killed leaves the epochs it finished
 
         yield write
+
+
+def _line(entry):
+    return json.dumps(entry, allow_nan=False) + "\n"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from swinlib.model import SwinTransformer
@@ -35,14 +36,19 @@ class RecordedRun:
 def read_run(folder) -> RecordedRun:
     """The run whose log.jsonl is in a folder.
 
-    Raises ValueError when the run is not finished, FileNotFoundError when there is no log.
+    Raises ValueError when the run is not finished or the log is damaged, FileNotFoundError when
+    there is no log.
     """
     path = Path(folder) / "log.jsonl"
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        kinds = [entry.pop("kind") for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: not one JSON object with a kind per line") from error
+    if not kinds or kinds[-1] != "test":
+        end = f"ends in an entry {kinds[-1]!r}" if kinds else "is empty"
+        raise ValueError(f"{path} {end}: the run is not finished")
     about, test = entries[0], entries[-1]
-    kinds = [entry.pop("kind") for entry in entries]
-    if kinds[-1] != "test":
-        raise ValueError(f"{path} ends in an entry {kinds[-1]!r}: the run is not finished")
     return RecordedRun(
         config=TrainConfig.from_dict(about["config"]),
         dataset=about["dataset"],
@@ -68,17 +74,23 @@ class TrainedModel:
 
 
 def load_model(folder) -> TrainedModel:
-    """The model of a finished run, from the config.json and model.safetensors in a folder.
+    """The model of a finished run, from the model.safetensors in a folder.
 
-    Weights may be of half precision; they are used as float32. Raises FileNotFoundError when one of
-    the files is missing, RuntimeError when the weights do not fit the configuration.
+    What the weights are stands in their own file or, for weights that were saved without, in
+    config.json beside it. Weights may be of half precision; they are used as float32. Raises
+    FileNotFoundError when a file is missing, RuntimeError when the weights do not fit the
+    configuration.
     """
-    folder = Path(folder)
-    about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = Path(folder) / "model.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        about = (file.metadata() or {}).get("about")
+    if about is None:
+        about = weights.with_name("config.json").read_text(encoding="utf-8")
+    about = json.loads(about)
     config = TrainConfig.from_dict(about["config"])
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
-        model = build_model(config, len(about["class_names"]))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+        model = build_model(config, len(about["class_names"]), about.get("picture_size"))
+    model.load_state_dict(load_file(weights))
     return TrainedModel(
         model.eval(), config, tuple(about["class_names"]), about["dataset"],
         tuple(about["mean"]), tuple(about["std"]),

@@ -5,10 +5,11 @@ The model's own code knows nothing of this: a variant is made from a finished mo
 
 from torch import Tensor, nn
 
+from swinlib._checks import to_pair
 from swinlib.model import SwinTransformer, SwinTransformerBlock, WindowAttention
 
 
-def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size: int) -> None:
+def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size) -> None:
     """Change a model in place.
 
     Args:
@@ -16,7 +17,8 @@ def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size: i
         pieces: one or several. "shift": no block is shifted. "mask": shifted windows let strangers
             attend. "relative_bias": the bias tables are zero and stay so. "windows": every block
             attends over its whole map.
-        map_size: side of the first stage's map, in tokens; only "windows" needs it.
+        map_size: side of the first stage's map in tokens, or (height, width); only "windows" needs
+            it.
 
     Raises:
         ValueError: another piece.
@@ -27,7 +29,7 @@ def take_away(model: SwinTransformer, pieces: str | tuple[str, ...], map_size: i
             raise ValueError(f"pieces={pieces!r}, wanted some of {', '.join(TAKE_AWAY)}")
     for piece, take in TAKE_AWAY.items():
         if piece in pieces:
-            take(model, map_size)
+            take(model, to_pair("map_size", map_size))
 
 
 def _without_shift(model, map_size):
@@ -55,8 +57,8 @@ def _without_windows(model, map_size):
                 {name: w for name, w in attn.state_dict().items() if "relative" not in name},
                 strict=False,
             )
-            block.attn, block.window_size, block.shift_size = whole, (map_size,) * 2, (0, 0)
-        map_size = -(-map_size // 2)  # the merging halves the map, rounded up
+            block.attn, block.window_size, block.shift_size = whole, map_size, (0, 0)
+        map_size = tuple(-(-side // 2) for side in map_size)  # the merging halves it, rounded up
 
 
 class _UnmaskedBlock(SwinTransformerBlock):

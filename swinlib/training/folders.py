@@ -1,0 +1,218 @@
+"""Pictures in folders: ``train/<class>/`` and ``test/<class>/``, or ``val`` for ``test``."""
+
+import hashlib
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import torch
+
+from swinlib.training.cifar import CLASSES as CIFAR10_CLASSES
+from swinlib.training.lock import InUseError, locked
+from swinlib.training.pictures import (
+    DatasetError,
+    read_picture,
+    require_memory,
+    shown,
+    suffixes,
+    usable_processors,
+)
+from swinlib.training.stream import PictureFiles, middle
+
+JUNK = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; names with a dot are skipped
+
+
+def read_folder(folder, cache, config):
+    """Reads ``folder/{train,test}/<class>/*``, from the cache when nothing changed.
+
+    Returns (images, labels) for training and for test, the class names, and a label. Warns of what
+    is no picture. Raises DatasetError that names the file or folder.
+    """
+    files, class_names = _list_folder(folder)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = {s: torch.tensor([numbers[c] for c, _ in files[s]]) for s in files}
+    paths = {s: [file for _, file in files[s]] for s in files}
+    name = shown(folder.resolve().name)
+    if config.stream:
+        train, test = (
+            PictureFiles(paths[s], config.image_size, read_picture, config.workers) for s in files
+        )
+    else:
+        everything, size = paths["train"] + paths["test"], config.image_size
+        width, height = (size, size) if size else read_picture(everything[0]).size
+        require_memory(len(everything), height, width, "stream=True, which leaves them in files")
+        # One file for a folder and a size, whatever happens in the folder.
+        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+        cached = cache / f"{name}-{place}{f'-{size}' if size else ''}.safetensors"
+        fingerprint = _fingerprint(folder, everything)
+        images = _read_cache(cached, fingerprint)
+        if images is None:
+            images = _decode(everything, size)
+            _write_cache(cached, images, fingerprint)
+        train, test = images.split([len(paths["train"]), len(paths["test"])])
+    label = f"image folder {name}"
+    if class_names == CIFAR10_CLASSES and train.shape[1:] == (3, 32, 32):
+        kinds = {file.suffix.lower() for file in paths["test"]}
+        label = "CIFAR-10, JPEG copy" if kinds <= {".jpg", ".jpeg"} else "CIFAR-10, image folder"
+        if (len(train), len(test)) != (50_000, 10_000):
+            label += f" (part of it: {len(train):,} + {len(test):,} pictures)"
+    return (train, labels["train"]), (test, labels["test"]), class_names, label
+
+
+# ------------------------------------------------------------------------------- what is there
+
+
+def _list_folder(folder):
+    """Files by split: {"train": [(class name, path), ...], "test": ...}, and the class names."""
+    remedy = f"Wanted {folder}/train/<class>/*.png and {folder}/test/<class>/*.png (or .jpg, ...)."
+    files, classes, left_out = {}, {}, []
+    val = (folder / "val").is_dir() and not (folder / "test").is_dir()  # ImageNet's name for it
+    test = "val" if val else "test"
+    for split in ("train", test):
+        if not (folder / split).is_dir():
+            raise DatasetError(f"{folder / split} is missing. {remedy} Unpack the copy again.")
+        folders = _list_classes(folder / split, left_out)
+        classes[split] = tuple(d.name for d in folders)
+        if not folders:
+            raise DatasetError(f"{folder / split} has no class folders in it. {remedy}")
+        files[split] = [(d.name, file) for d in folders for file in _list_files(d, left_out)]
+    for here, there in (("train", test), (test, "train")):
+        missing = sorted(set(classes[there]) - set(classes[here]))
+        if missing:
+            raise DatasetError(
+                f"class {missing[0]!r} is in {folder / there} but {folder / here / missing[0]} "
+                "is missing. Unpack the copy again, or remove the class from both."
+            )
+    if left_out:
+        warnings.warn(
+            f"{shown(folder)}: left out {len(left_out):,} that are no pictures for Pillow, such as "
+            f"{shown(left_out[0])}",
+            stacklevel=4,
+        )
+    return {"train": files["train"], "test": files[test]}, classes["train"]
+
+
+def _entries(folder):
+    """What is in a folder, sorted by name, hidden files and Windows' own left out."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            (e for e in entries if not e.name.startswith(".") and e.name.lower() not in JUNK),
+            key=lambda entry: entry.name,
+        )
+
+
+def _is(entry, kind):
+    try:
+        return getattr(entry, kind)()
+    except OSError:  # a link to itself
+        return False
+
+
+def _list_classes(folder, left_out):
+    found = []
+    for entry in _entries(folder):
+        if _is(entry, "is_dir"):
+            if shown(entry.name) != entry.name:
+                raise DatasetError(f"{shown(entry.path)} names a class, wanted a name in UTF-8")
+            found.append(folder / entry.name)
+        elif entry.is_symlink() and not _is(entry, "is_file"):
+            raise DatasetError(f"{shown(entry.path)} is a link that leads nowhere. Remove it.")
+        else:
+            left_out.append(entry.path)
+    return found
+
+
+def _list_files(folder, left_out):
+    found, endings = [], suffixes()
+    for entry in _entries(folder):
+        if os.path.splitext(entry.name)[1].lower() not in endings:
+            left_out.append(entry.path)
+        elif _is(entry, "is_file"):
+            found.append(folder / entry.name)
+        else:
+            why = "a link that leads nowhere" if entry.is_symlink() else "no file"
+            raise DatasetError(f"{shown(entry.path)} is {why}. Unpack it again or remove it.")
+    if not found:
+        raise DatasetError(f"{folder} holds no picture that Pillow reads. Fill it or remove it.")
+    return found
+
+
+def _fingerprint(folder, files):
+    """64 hex digits that change when a picture is added, removed, renamed or rewritten."""
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(os.fsencode(file.relative_to(folder)))
+        digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------- into memory
+
+
+def _decode(files, size=None):
+    """All pictures in one (N, 3, H, W) uint8 tensor. Decoding releases Python's lock: threads."""
+    import numpy as np
+
+    def read(file):
+        picture = read_picture(file)
+        if size is not None:
+            picture = middle(picture, size, size)
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+    first = read(files[0])
+    images = first.new_empty(len(files), *first.shape)
+
+    def place(number):
+        picture = read(files[number])
+        if picture.shape != first.shape:
+            (h, w), (h0, w0) = picture.shape[1:], first.shape[1:]
+            raise DatasetError(
+                f"{shown(files[number])} is {h}x{w} pixels and {shown(files[0])} is {h0}x{w0}: all "
+                "pictures must have one size. Use config.replace(image_size=...), which resizes "
+                "them."
+            )
+        images[number] = picture
+
+    with ThreadPoolExecutor(min(8, usable_processors())) as pool:
+        for _ in pool.map(place, range(len(files))):  # the first error in the order of the files
+            pass
+    return images
+
+
+def _digest(images):
+    return hashlib.sha256(images.numpy()).hexdigest()
+
+
+def _read_cache(path, fingerprint):
+    """The pictures, or None where they are not there yet, of another time, or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            if about.get("fingerprint") != fingerprint:
+                return None
+            images = file.get_tensor("images")
+    except (OSError, SafetensorError):
+        return None
+    return images if about.get("sha256") == _digest(images) else None
+
+
+def _write_cache(path, images, fingerprint):
+    """Written beside its place and then renamed, so that no reader ever sees half a file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    part = path.with_name(path.name + ".part")
+    # Where another process is at it, on a full or a read-only disk: no cache, and no harm.
+    with suppress(OSError, SafetensorError, InUseError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            try:
+                about = {"fingerprint": fingerprint, "sha256": _digest(images)}
+                save_file({"images": images}, part, about)
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
