@@ -11,7 +11,7 @@ import swinlib
 
 PACKAGE = Path(swinlib.__file__).parent
 HEAVY = ["torchvision", "matplotlib", "ipywidgets", "IPython", "PIL", "swinlib.lab"]
-HEAVY += ["swinlib.training", "safetensors"]
+HEAVY += ["swinlib.training", "safetensors", "torch._dynamo"]
 
 # The order of the lessons: a module may use those before it.
 LESSONS = ["_checks", "patches", "attention", "windows", "shift", "_masks"]
