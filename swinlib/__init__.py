@@ -17,7 +17,7 @@ from swinlib.model import (
 )
 from swinlib.patches import PatchEmbed, image_to_patches, patches_to_image
 from swinlib.position import relative_position_bias, relative_position_index
-from swinlib.pretrained import load_pretrained
+from swinlib.pretrained import export_state_dict, load_pretrained
 from swinlib.recording import AttentionRecord, record_attention
 from swinlib.shift import cyclic_shift, region_ids, reverse_cyclic_shift, shifted_window_mask
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
@@ -60,6 +60,7 @@ __all__ = [
     "merging_flops",
     "model_flops",
     "load_pretrained",
+    "export_state_dict",
     "record_attention",
     "AttentionRecord",
 ]

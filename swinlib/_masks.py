@@ -21,13 +21,16 @@ def mask_for(H, W, window_size, shift_size, device, dtype) -> Tensor:
     return _make_or_keep(H, W, window_size, shift_size, device, dtype)
 
 
-@torch.compiler.assume_constant_result
 def _constant(*wanted) -> Tensor:
     """For torch.compile, which calls it once and takes the mask as it takes a weight.
 
     As a parameter, since of other tensors it expects that their sizes vary.
     """
     return torch.nn.Parameter(_make_or_keep(*wanted), requires_grad=False)
+
+
+# What torch.compiler.assume_constant_result does, which would load the compiler, for seconds.
+_constant._dynamo_marked_constant = True
 
 
 def _make_or_keep(*wanted) -> Tensor:

@@ -142,7 +142,9 @@ class WindowAttention(MultiHeadSelfAttention):
             raise ValueError(
                 f"x must be (B*num_windows, {N}, C) with C = {dim}, got shape {tuple(x.shape)}"
             )
-        if mask is not None and (tuple(mask.shape[1:]) != (N, N) or x.shape[0] % mask.shape[0]):
+        if mask is not None and (
+            tuple(mask.shape[1:]) != (N, N) or not mask.shape[0] or x.shape[0] % mask.shape[0]
+        ):
             raise ValueError(
                 f"mask {tuple(mask.shape)} does not fit {x.shape[0]} windows of {N} tokens"
             )

@@ -59,9 +59,10 @@ def patches_to_image(patches: Tensor, patch_size: int | tuple[int, int]) -> Tens
             f"patches must be (B, rows, columns, C*{ph}*{pw}), got shape {tuple(patches.shape)}"
         )
     B, rows, columns, length = patches.shape
-    x = patches.reshape(B, rows, columns, length // (ph * pw), ph, pw)
+    C = length // (ph * pw)
+    x = patches.reshape(B, rows, columns, C, ph, pw)
     x = x.permute(0, 3, 1, 4, 2, 5)  # (B, C, rows, Ph, columns, Pw)
-    return x.flatten(4, 5).flatten(2, 3)
+    return x.reshape(B, C, rows * ph, columns * pw)
 
 
 class PatchEmbed(nn.Module):

@@ -24,9 +24,8 @@ def relative_position_index(window_size: int | tuple[int, int]) -> Tensor:
     `WindowAttention`.
     """
     mh, mw = to_pair("window_size", window_size)
-    ys, xs = torch.arange(mh), torch.arange(mw)
-    y = ys[:, None].expand(mh, mw).flatten()  # row of each token, (Mh*Mw,)
-    x = xs[None, :].expand(mh, mw).flatten()  # column of each token
+    token = torch.arange(mh * mw)
+    y, x = token // mw, token % mw  # row and column of each token, (Mh*Mw,)
     dy = y[:, None] - y[None, :] + mh - 1  # from 0 to 2*Mh - 2
     dx = x[:, None] - x[None, :] + mw - 1  # from 0 to 2*Mw - 2
     return dy * (2 * mw - 1) + dx

@@ -83,6 +83,7 @@ def window_reverse(windows: Tensor, window_size: int | tuple[int, int], H: int, 
         raise ValueError(
             f"{windows.shape[0]} windows of {mh}x{mw} do not fill maps of H={H}, W={W}"
         )
-    x = windows.reshape(-1, H // mh, W // mw, mh, mw, windows.shape[-1])
+    C = windows.shape[-1]
+    x = windows.reshape(-1, H // mh, W // mw, mh, mw, C)
     x = x.permute(0, 1, 3, 2, 4, 5)  # (B, H/Mh, Mh, W/Mw, Mw, C)
-    return x.flatten(3, 4).flatten(1, 2)
+    return x.reshape(-1, H, W, C)

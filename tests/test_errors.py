@@ -146,6 +146,10 @@ VALUE_ERRORS = [
         lambda: WindowAttention(4, 2, 1)(torch.zeros(4, 4, 4), torch.zeros(3, 4, 4)),
         ["mask", "(3, 4, 4)", "4 windows"],
     ),
+    (
+        lambda: WindowAttention(4, 2, 1)(torch.zeros(4, 4, 4), torch.zeros(0, 4, 4)),
+        ["mask", "(0, 4, 4)", "4 windows"],
+    ),
     (lambda: SwinTransformerBlock(8, 3), ["dim=8", "num_heads=3"]),
     (lambda: SwinTransformerBlock(8, 2, 4, 4), ["shift_size=4", "window_size=4"]),
     (lambda: SwinTransformerBlock(8, 2, (4, 7), (2, 7)), ["shift_size=(2, 7)", "(4, 7)"]),

@@ -281,7 +281,7 @@ MUTANTS = [
     # half of the attention not counted; tables resampled in another way
     (cost.wmsa_flops, "2 * mh * mw", "mh * mw", test_cost.test_swin_t_at_224),
     (
-        pretrained.resize_bias_table,
+        pretrained._resample,
         "bicubic",
         "bilinear",
         test_pretrained.test_a_table_is_resampled_like_a_picture_per_head,

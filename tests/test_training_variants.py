@@ -1,6 +1,8 @@
 """Swin with a piece taken away, and with another stem."""
 
+import copy
 import json
+import pickle
 
 import pytest
 import torch
@@ -115,3 +117,11 @@ def test_unknown_pieces_are_named():
             TrainConfig(without=wrong)
     with pytest.raises(ValueError, match="stem='conv', wanted 'patches' or 'convolutions'"):
         TrainConfig(stem="conv")
+
+
+@pytest.mark.parametrize("piece", TAKE_AWAY)
+def test_a_model_without_a_piece_is_copied_and_pickled(piece):
+    model, images = variant(without=piece).eval(), torch.randn(2, 3, 32, 32)
+    wanted = model(images)
+    assert torch.equal(copy.deepcopy(model)(images), wanted)
+    assert torch.equal(pickle.loads(pickle.dumps(model))(images), wanted)
