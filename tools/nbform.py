@@ -4,8 +4,10 @@
 machine can put right: metadata, cell ids, split streams. What is left is for the author.
 """
 
+import ast
 import json
 import re
+import symtable
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +90,7 @@ def check_file(path: Path) -> list[str]:
 def violations(nb: dict, size: int = 0) -> list[str]:
     """Every violation in a notebook as parsed from its JSON; `size` is the file's, in bytes."""
     found = [*check_whole(nb, size), *check_ids(nb["cells"]), *check_titles(nb["cells"])]
+    found += check_rebinding(nb["cells"])
     code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
     count, following = 0, dict(zip(map(id, code), code[1:], strict=False))
     for number, cell in enumerate(nb["cells"], 1):
@@ -135,6 +138,61 @@ def check_titles(cells: list[dict]) -> Iterator[str]:
     first = [title for title in titles if title[0] == 1]
     for number, line in first[1:] + [title for title in titles if title[0] != 1]:
         yield f"cell {number}: title {line!r}: one `# ` title, in the first cell, is wanted"
+
+
+def check_rebinding(cells: list[dict]) -> Iterator[str]:
+    """A name that one cell takes from another is bound in one cell only.
+
+    Else a cell that is run again, after a later one has rebound the name, silently works on
+    something else. Names that live and die inside their cells may be used again.
+    """
+    code = [(cell.get("id"), text(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    bound, needed = {}, {}
+    for cell, source in code:
+        try:
+            binds, needs = names_of(source)
+        except SyntaxError:  # a magic, or a mistake that running the cell reports
+            continue
+        for name in binds:
+            bound.setdefault(name, []).append(cell)
+        for name in needs:
+            needed.setdefault(name, []).append(cell)
+    for name in sorted(bound.keys() & needed.keys()):
+        if len(bound[name]) > 1:
+            yield (
+                f"name {name!r} is bound in cells {', '.join(map(str, bound[name]))} and taken "
+                f"from outside by {needed[name][0]}; bind it once, or call the others otherwise"
+            )
+
+
+def names_of(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell binds, and those that it needs from elsewhere, built-in ones included.
+
+    Raises:
+        SyntaxError: not Python.
+    """
+    bound: set[str] = set()
+    needed: set[str] = set()
+    for statement in ast.parse(source).body:
+        table = symtable.symtable(ast.unparse(statement), "a cell", "exec")
+        binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        reads = global_names(table)
+        if isinstance(statement, ast.Assign | ast.AugAssign):  # reads before it binds
+            reads |= binds if isinstance(statement, ast.AugAssign) else set()
+        else:
+            reads -= binds
+        needed |= reads - bound
+        bound |= binds
+    return bound, needed
+
+
+def global_names(table: symtable.SymbolTable) -> set[str]:
+    """Module-level names that are read in a scope or in one inside it."""
+    top = table.get_type() == "module"
+    names = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    if not top:
+        names = {name for name in names if table.lookup(name).is_global()}
+    return names.union(*map(global_names, table.get_children()))
 
 
 def check_cell(cell: dict) -> Iterator[str]:
