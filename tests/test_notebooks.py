@@ -268,6 +268,85 @@ def test_check_file_reads_what_is_no_notebook(tmp_path):
     assert check_file(path) == ["x.ipynb: does not end in exactly one newline"]
 
 
+# --- predictions --------------------------------------------------------------------------------
+
+BOX = "Text.\n\n> **Predict.** How many? **(a)** 1,024 · **(b)** 0.25"
+FOLD = "<details><summary>What it means</summary>\n\n**(b)**, since.\n\n</details>\n\nAnd on."
+
+
+def predicted(box=BOX, answer="print(1 / 4)", fold=FOLD, before="x = 1", between=()):
+    cells = [
+        code("before", before),
+        markdown("box", box),
+        code("answer", answer, count=2),
+        *between,
+        markdown("fold", fold),
+    ]
+    below = code("below", "assert 1 / 4 == 0.25", count=1 + sum("outputs" in c for c in cells))
+    return notebook(*cells, below)
+
+
+def test_a_prediction_in_its_form_passes():
+    assert violations(predicted()) == []
+    assert violations(predicted(between=[code("figure", "plt.show()", FIGURE, count=3)])) == []
+    assert violations(predicted(before="assert x == 4 and y == 1_025")) == []
+
+
+PREDICTIONS = {
+    "text after the box": ({"box": BOX + "\n\nMore text."}, "the cell's last paragraph"),
+    "two boxes": ({"box": f"{BOX}\n\n{BOX}"}, "one box"),
+    "another beginning": ({"box": BOX.replace("Predict.", "Predict:")}, "beginning '> **Predict"),
+    "no quotation": ({"box": BOX.replace("> ", "")}, "beginning '> **Predict"),
+    "no options": (
+        {"box": "> **Predict.** How many?"},
+        "are wanted in its text, got []",
+    ),
+    "one option": (
+        {"box": "> **Predict.** How many? **(a)** 3", "fold": FOLD.replace("(b)", "(a)")},
+        "got ['a']",
+    ),
+    "an option missing": ({"box": BOX.replace("(a)", "(c)")}, "got ['c', 'b']"),
+    "the answer asserted": (
+        {"answer": "x = 1 / 4\nassert x == 0.25"},
+        "cell 3 asserts before the fold",
+    ),
+    "the answer asserted without a number": (
+        {"answer": "for x in y:\n    assert x"},
+        "cell 3 asserts before the fold",
+    ),
+    "asserted in the second cell": (
+        {"between": [code("figure", "assert True", count=3)]},
+        "cell 4 asserts before the fold",
+    ),
+    "text before the fold": ({"between": [markdown("c", "*Caption.*")]}, "begins with '<details>"),
+    "not folded": ({"fold": "**(b)**, since."}, "begins with '<details>"),
+    "no empty line": ({"fold": FOLD.replace("\n\n", "\n")}, "begins with '<details>"),
+    "never closed": ({"fold": FOLD.replace("</details>", "")}, "begins with '<details>"),
+    "no option named": ({"fold": FOLD.replace("**(b)**", "A quarter")}, "names none of its"),
+    "named below the fold only": (
+        {"fold": FOLD.replace("**(b)**", "A quarter") + " **(b)**"},
+        "names none of its",
+    ),
+    "asserted above": ({"before": "assert x.sum() == 2**10 == 1024"}, "asserts 1024, which"),
+    "asserted above, in several lines": (
+        {"before": "assert near(\n    y,\n    0.25,\n)"},
+        "cell 1 asserts 0.25, which",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PREDICTIONS)
+def test_each_rule_of_predictions_is_caught_alone(case):
+    changed, message = PREDICTIONS[case]
+    found = violations(predicted(**changed))
+    assert len(found) == 1 and message in found[0], found
+
+
+def test_a_prediction_that_nothing_answers_is_caught():
+    found = violations(notebook(markdown("box", BOX)))
+    assert len(found) == 2 and "the next cell is no code that answers it" in found[0], found
+
+
 # --- the canonical form -------------------------------------------------------------------------
 
 

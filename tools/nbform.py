@@ -34,6 +34,13 @@ MACHINE_PATH = re.compile(
 )
 # `at 0x…` is how a repr shows an address; a bare hexadecimal constant is long enough only there.
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|\b0x[0-9a-fA-F]{8,}")
+# A prediction: the question ends a cell, code answers it, and what it means is folded.
+PREDICT = re.compile(r"\*\*Predict\b(?!\*\* box)")
+BOX = "> **Predict.** "
+FOLD = "<details><summary>What it means</summary>\n\n"
+OPTION = re.compile(r"\*\*\(([a-z])\)\*\*")
+ASSERT = re.compile(r"^[ \t]*assert\b.*(?:\n[ \t]+.*)*", re.MULTILINE)
+NUMBER = re.compile(r"(?<![\w.])\d[\d_,]*(?:\.\d+)?(?![\w])")
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 
 
@@ -89,8 +96,14 @@ def check_file(path: Path) -> list[str]:
 
 def violations(nb: dict, size: int = 0) -> list[str]:
     """Every violation in a notebook as parsed from its JSON; `size` is the file's, in bytes."""
-    found = [*check_whole(nb, size), *check_ids(nb["cells"]), *check_titles(nb["cells"])]
-    found += check_rebinding(nb["cells"])
+    cells = nb["cells"]
+    found = [
+        *check_whole(nb, size),
+        *check_ids(cells),
+        *check_titles(cells),
+        *check_predictions(cells),
+        *check_rebinding(cells),
+    ]
     code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
     count, following = 0, dict(zip(map(id, code), code[1:], strict=False))
     for number, cell in enumerate(nb["cells"], 1):
@@ -138,6 +151,56 @@ def check_titles(cells: list[dict]) -> Iterator[str]:
     first = [title for title in titles if title[0] == 1]
     for number, line in first[1:] + [title for title in titles if title[0] != 1]:
         yield f"cell {number}: title {line!r}: one `# ` title, in the first cell, is wanted"
+
+
+def check_predictions(cells: list[dict]) -> Iterator[str]:
+    """A reader chooses before anything tells: the box, then code that answers it, then the fold."""
+    for n, cell in enumerate(cells):
+        source = text(cell["source"])
+        boxes = len(PREDICT.findall(source)) if cell["cell_type"] == "markdown" else 0
+        if not boxes:
+            continue
+        where = f"cell {n + 1} ({cell.get('id', 'no id')}): prediction"
+        box = source.rstrip().split("\n\n")[-1]
+        if boxes > 1 or not box.startswith(BOX):
+            yield f"{where}: one box, the cell's last paragraph, beginning {BOX!r}, is wanted"
+            continue
+        options = OPTION.findall(box)
+        if len(options) < 2 or options != [chr(ord("a") + i) for i in range(len(options))]:
+            yield f"{where}: options **(a)**, **(b)**, … are wanted in its text, got {options}"
+        end = n + 1
+        while end < len(cells) and cells[end]["cell_type"] == "code":
+            if ASSERT.search(text(cells[end]["source"])):
+                yield f"{where}: cell {end + 1} asserts before the fold; assert below it"
+            end += 1
+        if end == n + 1:
+            yield f"{where}: the next cell is no code that answers it"
+        folded = text(cells[end]["source"]) if end < len(cells) else ""
+        fold, closed, _ = folded.partition("\n\n</details>")
+        if not folded.startswith(FOLD) or not closed:
+            yield f"{where}: after the code a cell is wanted that begins with {FOLD.strip()!r}"
+        elif options and not set(OPTION.findall(fold)) & set(options):
+            yield f"{where}: the fold names none of its options"
+        for told in told_above(cells[:n], box):
+            yield f"{where}: {told}"
+
+
+def told_above(cells: list[dict], box: str) -> Iterator[str]:
+    """Asserts above a box that hold a number which its options name.
+
+    Small whole numbers stand everywhere and mean many things; they are left to the author.
+    """
+    options = numbers(box[match.start() :]) if (match := OPTION.search(box)) else set()
+    for number, cell in enumerate(cells, 1):
+        if cell["cell_type"] == "code":
+            for claim in ASSERT.findall(text(cell["source"])):
+                for told in sorted(options & numbers(claim)):
+                    yield f"cell {number} asserts {told:g}, which its options name"
+
+
+def numbers(written: str) -> set[float]:
+    found = {float(re.sub("[_,]", "", match)) for match in NUMBER.findall(written)}
+    return {value for value in found if value >= 100 or value % 1}
 
 
 def check_rebinding(cells: list[dict]) -> Iterator[str]:
