@@ -174,24 +174,31 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     plt.show()
 
 
-def attention_maps(rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]]) -> None:
+def attention_maps(
+    rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]],
+    names: tuple[str, ...] = (),
+    scores: tuple[dict[str, float], ...] = (),
+) -> None:
     """Pictures, and where one place of each looks in every block.
 
     Args:
         rows: for each picture the (3, H, W) of uint8; the (row, column) of the place, in pixels,
             marked in every panel; and title to (h, w), the attention weights of that place, mean
             over heads.
+        names: what stands at the left of each row.
+        scores: for each row class to probability, drawn as bars at its right, in this order.
     """
-    columns = 1 + len(rows[0][2])
+    columns = 1 + len(rows[0][2]) + bool(scores)
     side = min(1.9, 9.5 / columns)
     figure, axes = panels(columns, len(rows), width=side, height=side + 0.4 / len(rows))
     for number, (image, query, maps) in enumerate(rows):
         H, W = image.shape[-2:]
         own = axes[number * columns : (number + 1) * columns]
+        pictures = own[: 1 + len(maps)]
         picture = image.cpu().float() / 255
         show_image(own[0], picture)
-        titles = ["the picture", *maps] if number == 0 else [""] * columns
-        for ax, weights in zip(own[1:], maps.values(), strict=True):
+        titles = ["the picture", *maps] if number == 0 else [""] * len(pictures)
+        for ax, weights in zip(pictures[1:], maps.values(), strict=True):
             show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
             ax.imshow(
                 weights / weights.max().clamp(min=1e-9),
@@ -201,7 +208,22 @@ def attention_maps(rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]]
                 vmin=0,
                 vmax=1,
             )
-        for ax, title in zip(own, titles, strict=True):
+        for ax, title in zip(pictures, titles, strict=True):
             ax.set_title(title, fontsize=8.5)
             ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
+        if names:
+            own[0].set_ylabel(names[number], fontsize=9)
+        if scores:
+            _score_bars(own[-1], scores[number])
     plt.show()
+
+
+def _score_bars(ax, scores: dict[str, float]) -> None:
+    """Class scores as bars, each with its name and per cent written on it."""
+    places = range(len(scores))
+    ax.barh(places, list(scores.values()), color=CALM, alpha=0.35, height=0.8)
+    for place, (name, score) in zip(places, scores.items(), strict=True):
+        ax.text(0.03, place, f"{name} {score:.0%}", va="center", fontsize=8)
+    ax.set(xlim=(0, 1), ylim=(len(scores) - 0.4, -0.6), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.set_box_aspect(1)
