@@ -1,10 +1,25 @@
-"""Figures of lesson 08: pictures, the schedule, curves, the confusion matrix, attention maps."""
+"""Figures of lesson 08: pictures, the schedule, curves, recipes compared, attention maps."""
+
+from collections.abc import Iterable
+from statistics import fmean, variance
 
 import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from swinlib.lab.pictures import show_image
-from swinlib.lab.style import ACCENT, CALM, INK, panels
+from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, panels
+from swinlib.training.runs import RecordedRun
+
+
+def banner(text: str) -> None:
+    """A line that nobody overlooks, on a coloured box."""
+    figure, ax = plt.subplots(figsize=(8.5, 0.75))
+    ax.set_position((0, 0, 1, 1))
+    ax.add_patch(Rectangle((0, 0), 1, 1, facecolor=ACCENT, transform=ax.transAxes))
+    ax.text(0.5, 0.47, text, ha="center", va="center", color="white", size=21, weight="bold")
+    ax.axis("off")
+    plt.show()
 
 
 def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
@@ -80,10 +95,11 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
 
     Args:
         measure: what lies on the horizontal axis, "epoch" or "seconds" (drawn as minutes).
-        groups: title to the histories of its runs, as `train` returns them.
+        groups: title to the histories of its runs, as `train` returns them; up to six.
     """
     figure, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-    looks = ((CALM, "o-"), (ACCENT, "s--"), (INK, "^:"))
+    colours = (CALM, ACCENT, INK, REGION_COLOURS[2], REGION_COLOURS[5], REGION_COLOURS[6])
+    looks = tuple(zip(colours, ("o-", "s--", "^:", "v-", "D--", "x:"), strict=True))
     for (title, histories), (colour, look) in zip(groups.items(), looks, strict=False):
         for number, history in enumerate(histories):
             unit = 60 if measure == "seconds" else 1
@@ -100,30 +116,69 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
     plt.show()
 
 
-def ablation(results: dict[str, list[float]], whole: str) -> None:
-    """Test accuracies of variants: a dot for each seed, a bar at their mean.
+def validation_accuracy(run: RecordedRun) -> float:
+    """The best epoch's, 0 to 1: what recipes are compared by, so that the test is left alone."""
+    return run.history[run.best_epoch - 1]["val_accuracy"]
+
+
+def seed_spread(groups: Iterable[list[RecordedRun]]) -> float:
+    """How far validation accuracies of one recipe lie apart: their pooled standard deviation.
 
     Args:
-        results: variant to accuracies from 0 to 1.
-        whole: the variant that the others are compared with; a line goes through its mean.
+        groups: runs that differ in their seeds alone, a list for each recipe. Lists of one run say
+            nothing about it.
+
+    Raises:
+        ValueError: no recipe has two runs.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 0.45 * len(results) + 0.9), layout="constrained")
-    means = {name: sum(values) / len(values) for name, values in results.items()}
-    ax.axvline(100 * means[whole], color=INK, linewidth=1, linestyle=":")
-    for row, (name, values) in enumerate(results.items()):
+    several = [[validation_accuracy(run) for run in runs] for runs in groups if len(runs) > 1]
+    if not several:
+        raise ValueError("the spread over seeds needs a recipe with at least two runs")
+    squares = sum(variance(values) * (len(values) - 1) for values in several)
+    return (squares / sum(len(values) - 1 for values in several)) ** 0.5
+
+
+def compare_recipes(
+    groups: dict[str, list[RecordedRun]], whole: str, spread: float | None = None
+) -> dict[str, tuple[float, float]]:
+    """Validation accuracies of recipes: a dot for each run, a bar at their mean.
+
+    Args:
+        groups: recipe to its runs, one or several.
+        whole: the recipe that the others are compared with; a line goes through its mean.
+        spread: over seeds, for the error of a difference; default `seed_spread` of these groups.
+
+    Returns:
+        Each other recipe's difference from the whole and its standard error, in points.
+    """
+    spread = seed_spread(groups.values()) if spread is None else spread
+    values = {
+        name: [100 * validation_accuracy(run) for run in runs] for name, runs in groups.items()
+    }
+    mean = fmean(values[whole])
+    figure, ax = plt.subplots(figsize=(8.2, 0.45 * len(groups) + 0.9), layout="constrained")
+    ax.axvline(mean, color=INK, linewidth=1, linestyle=":")
+    differences = {}
+    for row, (name, own) in enumerate(values.items()):
         colour = CALM if name == whole else ACCENT
-        ax.plot([100 * v for v in values], [row] * len(values), "o", color=colour, markersize=6)
-        ax.plot([100 * means[name]], [row], "|", color=INK, markersize=18, markeredgewidth=2)
-        off = 100 * (means[name] - means[whole])
-        text = f"{100 * means[name]:.1f}" + ("" if name == whole else f"  ({off:+.1f})")
-        ax.annotate(text, (100 * max(values), row), (8, 0), textcoords="offset points",
+        ax.plot(own, [row] * len(own), "o", color=colour, markersize=6)
+        ax.plot([fmean(own)], [row], "|", color=INK, markersize=18, markeredgewidth=2)
+        text = f"{fmean(own):.1f}"
+        if name != whole:
+            error = 100 * spread * (1 / len(own) + 1 / len(values[whole])) ** 0.5
+            differences[name] = fmean(own) - mean, error
+            text += f"  ({differences[name][0]:+.1f} ± {error:.1f})"
+        ax.annotate(text, (max(own), row), (8, 0), textcoords="offset points",
                     va="center", fontsize=9,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-    ax.set_yticks(range(len(results)), results)
+    seeds = ["1 seed" if len(own) == 1 else f"{len(own)} seeds" for own in values.values()]
+    names = [f"{name}, {count}" for name, count in zip(values, seeds, strict=True)]
+    ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.margins(x=0.18, y=0.1)
-    ax.set_xlabel("test accuracy in per cent, one dot for each seed; in brackets against the whole")
+    ax.margins(x=0.22, y=0.1)
+    ax.set_xlabel(f"validation accuracy in per cent; in brackets against “{whole}”")
     plt.show()
+    return differences
 
 
 def bias_tables(tables: dict[str, Tensor]) -> None:
