@@ -66,6 +66,21 @@ def schedule(
     plt.show()
 
 
+def rate_sweep(losses: dict[float, float], chosen: float) -> None:
+    """The loss that each of several learning rates ends in.
+
+    Args:
+        losses: learning rate to mean loss.
+        chosen: a rate to mark.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
+    ax.plot(list(losses), list(losses.values()), "o-", color=CALM, markersize=5)
+    ax.axvline(chosen, color=INK, linewidth=1, linestyle=":")
+    ax.set(xscale="log", xlabel="learning rate, constant", ylabel="mean loss of the epoch")
+    ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+    plt.show()
+
+
 def curves(runs: dict[str, list[dict]]) -> None:
     """Loss and accuracy of every epoch, training and validation.
 
