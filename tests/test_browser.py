@@ -34,7 +34,7 @@ EXPLORERS = {
     "01_patches": ["PatchExplorer"],
     "02_attention": ["AttentionExplorer"],
     "03_windows": ["WindowExplorer"],
-    "04_cyclic_shift_masks": ["FootprintExplorer", "ShiftMaskExplorer"],
+    "04_cyclic_shift_masks": ["ShiftMaskExplorer", "FootprintExplorer"],
     "05_relative_position_index": ["PositionExplorer"],
     "06_patch_merging": ["MergingExplorer"],
     "07_full_model": ["ShapeLedger"],

@@ -295,6 +295,26 @@ def test_no_solution_stands_in_the_notebook(lesson):
         assert not all(line in text for line in code), asked.name
 
 
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_solution_stands_above_its_stub(lesson):
+    """A lesson derives its own pieces, and shows them, but not before they have been asked for."""
+    (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+    above = ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if TAG in cell.metadata.get("tags", []):
+            asked = find(stub_name(cell.source))
+            code = [line for line in without_comments(asked.source).splitlines()[2:] if line]
+            missing = [line for line in code if line not in above]
+            assert missing, f"{asked.name} stands above its stub"
+        outputs = (o.get("data", {}).get("text/markdown", "") for o in cell.get("outputs", []))
+        above += without_comments("\n".join([cell.source, *outputs])) + "\n"
+
+
+def without_comments(source):
+    """Lines without what follows a #, and without the space around them."""
+    return "\n".join(line.split("#")[0].strip() for line in source.splitlines())
+
+
 def test_solving_keeps_what_stands_above_the_stub():
     source = "import torch\n\n@exercise\ndef label_regions(H, W, window_size, shift_size):\n    ..."
     cell = {"source": source, "outputs": []}

@@ -209,6 +209,7 @@ def test_rules_of_the_whole_notebook():
     only(notebook(markdown("a", "x"), markdown("a", "y")), "taken by an earlier cell")
     only(notebook(markdown("a", "# One\n\n# Two")), "'# Two'")
     only(notebook(markdown("a", "text"), markdown("b", "# Late")), "'# Late'")
+    only(notebook(markdown("a", "## Part"), markdown("b", "## Part")), "heading '## Part' is taken")
     only(notebook(), "1,000,000 bytes", size=1_000_000)
     only({**notebook(), "nbformat_minor": 4}, "format 4.4")
     only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")

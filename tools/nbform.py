@@ -151,6 +151,13 @@ def check_titles(cells: list[dict]) -> Iterator[str]:
     first = [title for title in titles if title[0] == 1]
     for number, line in first[1:] + [title for title in titles if title[0] != 1]:
         yield f"cell {number}: title {line!r}: one `# ` title, in the first cell, is wanted"
+    seen = set()
+    for number, cell in enumerate(cells, 1):
+        if cell["cell_type"] == "markdown":
+            for line in re.findall(r"^##+ .*$", prose(text(cell["source"])), re.MULTILINE):
+                if line in seen:
+                    yield f"cell {number}: heading {line!r} is taken by an earlier cell"
+                seen.add(line)
 
 
 def check_predictions(cells: list[dict]) -> Iterator[str]:

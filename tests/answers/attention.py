@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 02."""
 
+from math import sqrt
+
 import torch
 import torch.nn.functional as F
 
@@ -333,6 +335,228 @@ def join_by_logaddexp(out_a, lse_a, out_b, lse_b):
     return (a * out_a + b * out_b).to(out_a.dtype)
 
 
+# --- attention ----------------------------------------------------------------------------------
+
+
+def attention_sums(q, k, v, bias=None):
+    """No matrix product at all."""
+    scores = (q[..., :, None, :] * k[..., None, :, :]).sum(-1) * q.shape[-1] ** -0.5
+    scores = scores if bias is None else bias + scores
+    weights = torch.exp(scores - scores.logsumexp(-1, keepdim=True))
+    return (weights[..., None] * v[..., None, :, :]).sum(-2), weights
+
+
+def attention_einsum(q, k, v, bias=None):
+    scores = torch.einsum("...nd,...md->...nm", q / sqrt(q.shape[-1]), k)
+    if bias is not None:
+        scores += bias
+    weights = torch.softmax(scores, -1)
+    return torch.einsum("...nm,...me->...ne", weights, v), weights
+
+
+def attention_list(q, k, v, bias=None):
+    scores = torch.matmul(q * q.size(-1) ** -0.5, k.mT)
+    if bias is None:
+        bias = torch.zeros_like(scores)
+    weights = (scores + bias).softmax(-1)
+    return [weights @ v, weights]
+
+
+def attention_plain(q, k, v, bias=None):
+    weights = (q @ k.mT + (0 if bias is None else bias * q.shape[-1] ** 0)).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_over_d(q, k, v, bias=None):
+    scores = q @ k.mT / q.shape[-1]
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_times(q, k, v, bias=None):
+    scores = q @ k.mT * sqrt(q.shape[-1])
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_over_m(q, k, v, bias=None):
+    scores = q @ k.mT / k.shape[-2] ** 0.5
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_over_e(q, k, v, bias=None):
+    scores = q @ k.mT / v.shape[-1] ** 0.5
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_early_bias(q, k, v, bias=None):
+    scores = q @ k.mT
+    if bias is not None:
+        scores = scores + bias
+    weights = (scores / sqrt(q.shape[-1])).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_no_bias(q, k, v, bias=None):
+    weights = (q @ k.mT / sqrt(q.shape[-1])).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_late_bias(q, k, v, bias=None):
+    weights = (q @ k.mT / sqrt(q.shape[-1])).softmax(-1)
+    if bias is not None:
+        weights = weights + bias
+    return weights @ v, weights
+
+
+def attention_columns(q, k, v, bias=None):
+    scores = q @ k.mT / sqrt(q.shape[-1])
+    weights = (scores if bias is None else scores + bias).softmax(-2)
+    return weights @ v, weights
+
+
+def attention_linear(q, k, v, bias=None):
+    scores = q @ k.mT / sqrt(q.shape[-1])
+    scores = scores if bias is None else scores + bias
+    return scores @ v, scores
+
+
+def attention_other_way(q, k, v, bias=None):
+    out, weights = attention_einsum(q, k, v, bias)
+    return weights, out
+
+
+def attention_out(q, k, v, bias=None):
+    return attention_einsum(q, k, v, bias)[0]
+
+
+def attention_and_scores(q, k, v, bias=None):
+    scores = q @ k.mT / sqrt(q.shape[-1])
+    scores = scores if bias is None else scores + bias
+    return scores.softmax(-1) @ v, scores
+
+
+def attention_of_torch(q, k, v, bias=None):
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, bias), q @ k.mT
+
+
+def attention_matrices_only(q, k, v, bias=None):
+    scores = q @ k.t() / sqrt(q.shape[-1])
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return weights @ v, weights
+
+
+def attention_all_float(q, k, v, bias=None):
+    bias = None if bias is None else bias.float()
+    return attention_einsum(q.float(), k.float(), v.float(), bias)
+
+
+def attention_scales_q(q, k, v, bias=None):
+    q *= q.shape[-1] ** -0.5
+    weights = (q @ k.mT if bias is None else q @ k.mT + bias).softmax(-1)
+    return weights @ v, weights
+
+
+# --- split_heads --------------------------------------------------------------------------------
+
+
+def heads_by_slices(qkv, num_heads):
+    B, N, length = qkv.shape
+    C = length // 3
+    parts = [qkv[..., start : start + C] for start in (0, C, 2 * C)]
+    return [torch.stack(part.chunk(num_heads, dim=-1), dim=1) for part in parts]
+
+
+def heads_by_chunk(qkv, num_heads):
+    return tuple(x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in qkv.chunk(3, dim=-1))
+
+
+def heads_stacked(qkv, num_heads):
+    """One tensor (3, B, heads, N, head_dim)."""
+    return torch.stack(heads_by_chunk(qkv, num_heads))
+
+
+def heads_by_loop(qkv, num_heads):
+    B, N, length = qkv.shape
+    d = length // 3 // num_heads
+    out = qkv.new_empty(3, B, num_heads, N, d)
+    for kind in range(3):
+        for head in range(num_heads):
+            start = (kind * num_heads + head) * d
+            out[kind, :, head] = qkv[:, :, start : start + d]
+    return out.unbind()
+
+
+def heads_straight(qkv, num_heads):
+    B, N, _ = qkv.shape
+    q, k, v = (x.contiguous() for x in qkv.chunk(3, -1))
+    return q.view(B, num_heads, N, -1), k.view(B, num_heads, N, -1), v.view(B, num_heads, N, -1)
+
+
+def heads_straight_from_qkv(qkv, num_heads):
+    B, N, _ = qkv.shape
+    return qkv.reshape(B, 3, num_heads, N, -1).unbind(1)
+
+
+def heads_head_by_head(qkv, num_heads):
+    x = qkv.unflatten(-1, (num_heads, 3, -1))
+    return x.permute(3, 0, 2, 1, 4).unbind()
+
+
+def heads_interleaved(qkv, num_heads):
+    return tuple(x.unflatten(-1, (-1, num_heads)).permute(0, 3, 1, 2) for x in qkv.chunk(3, -1))
+
+
+def heads_in_turns(qkv, num_heads):
+    return heads_by_chunk(torch.cat([qkv[..., i::3] for i in range(3)], -1), num_heads)
+
+
+def heads_last(qkv, num_heads):
+    return qkv.unflatten(-1, (3, num_heads, -1)).unbind(2)
+
+
+def heads_first(qkv, num_heads):
+    return qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 3, 0, 1, 4).unbind()
+
+
+def heads_for_keys(qkv, num_heads):
+    return tuple(x.mT for x in heads_by_chunk(qkv, num_heads))
+
+
+def heads_kqv(qkv, num_heads):
+    k, q, v = heads_by_chunk(qkv, num_heads)
+    return q, k, v
+
+
+def heads_unsplit(qkv, num_heads):
+    return qkv.split(qkv.shape[-1] // 3, dim=-1)
+
+
+def heads_as_batch(qkv, num_heads):
+    return tuple(x.reshape(-1, *x.shape[2:]) for x in heads_by_chunk(qkv, num_heads))
+
+
+def heads_queries_only(qkv, num_heads):
+    return heads_by_chunk(qkv, num_heads)[0]
+
+
+def heads_through_view(qkv, num_heads):
+    B, N, length = qkv.shape
+    return heads_by_chunk(qkv.view(B * N, length).view(B, N, length), num_heads)
+
+
+def heads_to_float(qkv, num_heads):
+    return heads_by_chunk(qkv.float(), num_heads)
+
+
+def heads_scaled(qkv, num_heads):
+    q, k, v = heads_by_chunk(qkv, num_heads)
+    q *= q.shape[-1] ** -0.5
+    return q, k, v
+
+
 WRONG = {
     "safe_softmax": [
         (softmax_of_torch, "it calls `softmax`"),
@@ -391,6 +615,42 @@ WRONG = {
         (join_in_place, "writes into its input `out_a`"),
         (join_in_float32, "of type torch.float32, wanted torch.float16"),
     ],
+    "attention": [
+        (attention_plain, "not divided by √d"),
+        (attention_over_d, "The root of d is enough"),
+        (attention_times, "multiplied by √d"),
+        (attention_over_m, "root of the number of keys"),
+        (attention_over_e, "root of the length of the values"),
+        (attention_early_bias, "the bias is divided too"),
+        (attention_no_bias, "the bias is ignored"),
+        (attention_late_bias, "added to the weights"),
+        (attention_columns, "over the queries"),
+        (attention_linear, "the softmax is missing"),
+        (attention_other_way, "the other way round"),
+        (attention_out, "returns the output alone"),
+        (attention_and_scores, "scores, not weights"),
+        (attention_of_torch, "calls `scaled_dot_product_attention`"),
+        (attention_matrices_only, "with a batch of heads: it stops"),
+        (attention_all_float, "of type torch.float32, wanted torch.float16"),
+        (attention_scales_q, "writes into its input `q`"),
+    ],
+    "split_heads": [
+        (heads_straight, "reads on through a token's numbers"),
+        (heads_straight_from_qkv, "split off in front of N"),
+        (heads_head_by_head, "head by head"),
+        (heads_interleaved, "neighbouring numbers go to different heads"),
+        (heads_in_turns, "in turns, one number each"),
+        (heads_last, "stand behind the tokens"),
+        (heads_first, "stand before the batch"),
+        (heads_for_keys, "the tokens are columns"),
+        (heads_kqv, "in another order"),
+        (heads_unsplit, "not yet split into heads"),
+        (heads_as_batch, "are one dimension"),
+        (heads_queries_only, "wanted 3 values"),
+        (heads_through_view, "memory in order: it stops"),
+        (heads_to_float, "of type torch.float32, wanted torch.float16"),
+        (heads_scaled, "writes into its input `qkv`"),
+    ],
 }
 RIGHT = {
     "safe_softmax": [softmax_by_logarithms, softmax_by_loop],
@@ -401,4 +661,6 @@ RIGHT = {
         attend_by_torch,
     ],
     "join_halves": [join_by_softmax, join_by_maximum, join_by_logaddexp],
+    "attention": [attention_sums, attention_einsum, attention_list],
+    "split_heads": [heads_by_slices, heads_by_chunk, heads_stacked, heads_by_loop],
 }

@@ -365,6 +365,104 @@ def back_by_product(kept, places, filler, N):
     return torch.einsum("bkn,bkc->bnc", to, kept) + free[..., None] * filler
 
 
+# --- image_to_patches ---------------------------------------------------------------------------
+
+
+def cut_by_loops(images, P):
+    B, C, H, W = images.shape
+    out = images.new_empty(B, H // P, W // P, C * P * P)
+    for i in range(H // P):
+        for j in range(W // P):
+            out[:, i, j] = images[:, :, i * P : i * P + P, j * P : j * P + P].flatten(1)
+    return out
+
+
+def cut_by_chunks(images, P):
+    """Strips of P rows, and these into P columns."""
+    strips = [torch.stack(strip.split(P, dim=3), dim=1) for strip in images.split(P, dim=2)]
+    return torch.stack(strips, dim=1).flatten(3)
+
+
+def cut_by_index(images, P):
+    _, _, H, W = images.shape
+    rows = torch.arange(H).view(-1, P)[:, None, :, None]
+    columns = torch.arange(W).view(-1, P)[None, :, None, :]
+    return images[:, :, rows, columns].movedim(1, 3).flatten(3)
+
+
+def cut_by_unflatten(images, P):
+    x = images.unflatten(3, (-1, P)).unflatten(2, (-1, P))
+    return x.permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+
+def cut_split_but_not_moved(images, P):
+    B, C, H, W = images.shape
+    x = images.reshape(B, C, H // P, P, W // P, P)
+    return x.reshape(B, H // P, W // P, -1)
+
+
+def cut_bgr_last(images, P):
+    return cut_by_loops(images, P).unflatten(3, (-1, P, P)).movedim(3, -1).flatten(3)
+
+
+def cut_down(images, P):
+    x = cut_by_loops(images, P).unflatten(3, (-1, P, P))
+    return x.transpose(4, 5).flatten(3)
+
+
+def cut_sideways(images, P):
+    return cut_by_loops(images, P).transpose(1, 2)
+
+
+def cut_every_pth(images, P):
+    h, w = images.shape[2] // P, images.shape[3] // P
+    rows = [torch.stack([images[:, :, i::h, j::w] for j in range(w)], 1) for i in range(h)]
+    return torch.stack(rows, 1).flatten(3)
+
+
+def cut_wh(images, P):
+    B, C, W, H = images.shape
+    x = images.reshape(B, C, H // P, P, W // P, P)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(B, H // P, W // P, -1)
+
+
+def cut_each_channel(images, P):
+    return torch.stack([cut_by_loops(images[:, [c]], P) for c in range(images.shape[1])], 1)
+
+
+def cut_as_list(images, P):
+    return cut_by_loops(images, P).flatten(1, 2)
+
+
+def cut_as_pictures(images, P):
+    return cut_by_loops(images, P).unflatten(3, (images.shape[1], P, P))
+
+
+def cut_by_torch(images, P):
+    x = torch.nn.functional.unfold(images, P, stride=P)
+    return x.mT.unflatten(1, (images.shape[2] // P, images.shape[3] // P))
+
+
+def cut_for_one(images, P):
+    return cut_by_loops(images[:1], P)
+
+
+def cut_through_a_view(images, P):
+    B, C, H, W = images.shape
+    x = images.view(B, C * H // P, P, W).view(B, C, H // P, P, W // P, P)
+    return x.permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+
+def cut_to_float(images, P):
+    return cut_by_loops(images.float(), P)
+
+
+def cut_with_writing(images, P):
+    x = cut_by_loops(images, P)
+    images.zero_()
+    return x
+
+
 WRONG = {
     "conv_weight": [
         (weight_as_in_the_lesson, "as channels, rows, columns"),
@@ -418,9 +516,26 @@ WRONG = {
         (back_one_picture, "the shape is (1, 4, 2), wanted (2, 4, 2)"),
         (back_backwards, "4 of 8 numbers are wrong"),
     ],
+    "image_to_patches": [
+        (cut_split_but_not_moved, "in the order in which they lie in memory"),
+        (cut_bgr_last, "the channels come last"),
+        (cut_down, "columns come before rows"),
+        (cut_sideways, "the map is turned"),
+        (cut_every_pth, "not neighbours"),
+        (cut_wh, "takes the width for the height"),
+        (cut_each_channel, "makes patches of its own"),
+        (cut_as_list, "in a list"),
+        (cut_as_pictures, "still a small picture"),
+        (cut_by_torch, "calls `unfold`"),
+        (cut_for_one, "with two pictures of three channels: the shape"),
+        (cut_through_a_view, "memory in order: it stops"),
+        (cut_to_float, "of type torch.float32, wanted torch.float16"),
+        (cut_with_writing, "writes into its input `images`"),
+    ],
 }
 RIGHT = {
     "conv_weight": [weight_by_loop, weight_by_view, weight_by_stack, weight_by_transpose],
     "overlapping_patches": [unfolded, patches_by_loop, patches_by_unfold, patches_by_own_strides],
     "put_back": [back_by_index, back_by_loop, back_by_scatter, back_by_product],
+    "image_to_patches": [cut_by_loops, cut_by_chunks, cut_by_index, cut_by_unflatten],
 }

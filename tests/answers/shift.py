@@ -2,6 +2,8 @@
 
 import torch
 
+from swinlib import region_ids, window_partition
+
 # --- roll_by_slicing ----------------------------------------------------------------------------
 
 
@@ -352,6 +354,145 @@ def mask_with_heads(*args):
     return mask_from_labels(*args).unsqueeze(1)
 
 
+# --- shifted_window_mask ------------------------------------------------------------------------
+
+
+def official_mask(H, W, M, s):
+    """As in the official code, with slices and a counter; a shift of 0 needs no mask there."""
+    if s == 0:
+        return torch.zeros((H // M) * (W // M), M * M, M * M)
+    ids = torch.zeros(1, H, W, 1)
+    slices = slice(0, -M), slice(-M, -s), slice(-s, None)
+    for number, (rows, columns) in enumerate((h, w) for h in slices for w in slices):
+        ids[:, rows, columns] = number
+    ids = window_partition(ids, M).reshape(-1, M * M)
+    mask = ids.unsqueeze(1) - ids.unsqueeze(2)
+    return mask.masked_fill(mask != 0, -100.0).masked_fill(mask == 0, 0.0)
+
+
+def mask_from_origins(H, W, M, s):
+    """Two tokens are neighbours if they are as far apart as they were before the roll."""
+    i, j = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    here = window_partition(torch.stack([i, j], -1)[None], M).flatten(1, 2)
+    there = (here + s) % torch.tensor([H, W])
+    apart = (here[:, :, None] - here[:, None]) != (there[:, :, None] - there[:, None])
+    return -100.0 * apart.any(-1)
+
+
+def mask_with_loops(H, W, M, s):
+    mask = torch.zeros((H // M) * (W // M), M * M, M * M)
+    for window in range(len(mask)):
+        top, left = window // (W // M) * M, window % (W // M) * M
+        for a in range(M * M):
+            for b in range(M * M):
+                came = [(top + t // M >= H - s, left + t % M >= W - s) for t in (a, b)]
+                mask[window, a, b] = 0 if came[0] == came[1] else -100
+    return mask
+
+
+def mask_upside_down(H, W, M, s):
+    return torch.where(mask_from_origins(H, W, M, s) == 0, -100.0, 0.0)
+
+
+def mask_attractive(H, W, M, s):
+    return torch.where(mask_from_origins(H, W, M, s) == 0, 0.0, 100.0)
+
+
+def mask_minus_infinity(H, W, M, s):
+    return torch.zeros_like(official_mask(H, W, M, s)).masked_fill(
+        official_mask(H, W, M, s) != 0, float("-inf")
+    )
+
+
+def mask_true_false(H, W, M, s):
+    return official_mask(H, W, M, s) != 0
+
+
+def labels_of(H, W, M, s):
+    rows, columns = torch.zeros(H), torch.zeros(W)
+    if s:
+        rows[-M:], columns[-M:] = 1, 1
+        rows[-s:], columns[-s:] = 2, 2
+    return 3 * rows[:, None] + columns
+
+
+def masked(labels, M):
+    ids = window_partition(labels[None, :, :, None], M).flatten(1)
+    return torch.zeros(len(ids), M * M, M * M).masked_fill(ids[:, None] != ids[:, :, None], -100)
+
+
+def mask_subtracted(H, W, M, s):
+    ids = window_partition(labels_of(H, W, M, s)[None, :, :, None], M).flatten(1)
+    return ids.unsqueeze(2) - ids.unsqueeze(1)
+
+
+def mask_rolled_back(H, W, M, s):
+    return masked(labels_of(H, W, M, s).roll((s, s), (0, 1)), M)
+
+
+def mask_of_the_start(H, W, M, s):
+    rows, columns = torch.arange(H) < s, torch.arange(W) < s
+    return masked(rows[:, None] * 2 + columns * 1, M)
+
+
+def mask_by_sum(H, W, M, s):
+    labels = labels_of(H, W, M, s)
+    return masked(labels // 3 + labels % 3, M)
+
+
+def mask_by_m_minus_s(H, W, M, s):
+    return masked(labels_of(H, W, M, M - s if s else 0), M)
+
+
+def mask_everywhere(H, W, M, s):
+    rows, columns = torch.arange(H) % M >= M - s, torch.arange(W) % M >= M - s
+    return masked(rows[:, None] * 2 + columns * 1, M)
+
+
+def mask_by_rows(H, W, M, s):
+    return masked(labels_of(H, W, M, s) // 3, M)
+
+
+def mask_by_columns(H, W, M, s):
+    return masked(labels_of(H, W, M, s) % 3, M)
+
+
+def mask_wh(H, W, M, s):
+    return official_mask(W, H, M, s)
+
+
+def mask_last_window(H, W, M, s):
+    return official_mask(H, W, M, s)[[-1]]
+
+
+def mask_everyone(H, W, M, s):
+    ids = labels_of(H, W, M, s).flatten()
+    return torch.where(ids == ids[:, None], 0.0, -100.0)
+
+
+def mask_in_memory_order(H, W, M, s):
+    ids = labels_of(H, W, M, s).reshape(-1, M * M)
+    return torch.where(ids[:, None] == ids[:, :, None], 0.0, -100.0)
+
+
+def mask_of_int(H, W, M, s):
+    return official_mask(H, W, M, s).long()
+
+
+def mask_for_heads(H, W, M, s):
+    return official_mask(H, W, M, s)[:, None]
+
+
+def mask_from_swinlib(H, W, M, s):
+    ids = region_ids(H, W, M, s)
+    return masked(ids, M)
+
+
+def mask_zero_shift(H, W, M, s):
+    """Half a window, whatever s is."""
+    return official_mask(H, W, M, M // 2)
+
+
 WRONG = {
     "roll_by_slicing": [
         (roll_by_torch, "calls `roll`"),
@@ -405,9 +546,32 @@ WRONG = {
         (mask_strips, "Mh*Mw tokens of a row"),
         (mask_with_heads, "numbers are right and in order, but the shape is (4, 1, 4, 4)"),
     ],
+    "shifted_window_mask": [
+        (mask_upside_down, "the wrong way round"),
+        (mask_attractive, "+100"),
+        (mask_minus_infinity, "get minus infinity"),
+        (mask_true_false, "True and False"),
+        (mask_subtracted, "differences of the labels"),
+        (mask_rolled_back, "*before* the roll"),
+        (mask_of_the_start, "at the top and on the left"),
+        (mask_by_sum, "(0, 1) and (1, 0) look alike"),
+        (mask_by_m_minus_s, "M - s wide"),
+        (mask_everywhere, "every window is masked"),
+        (mask_by_rows, "Columns come round too"),
+        (mask_by_columns, "Rows come round too"),
+        (mask_wh, "a map of W x H"),
+        (mask_last_window, "the mask of the last window"),
+        (mask_everyone, "compares all tokens"),
+        (mask_in_memory_order, "not cut into windows"),
+        (mask_of_int, "whole numbers"),
+        (mask_for_heads, "the shape is (4, 1, 4, 4), wanted (4, 4, 4)"),
+        (mask_from_swinlib, "calls swinlib's `region_ids`"),
+        (mask_zero_shift, "with a shift that is not half a window"),
+    ],
 }
 RIGHT = {
     "roll_by_slicing": [roll_by_index, roll_by_loop, roll_four_parts],
     "label_regions": [official, labels_two_parts, labels_by_position, labels_loop],
     "mask_by_motion": [mask_from_labels, mask_two_axes],
+    "shifted_window_mask": [official_mask, mask_from_origins, mask_with_loops],
 }

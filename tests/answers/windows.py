@@ -376,6 +376,191 @@ def grid_square(x, grid_size):
     return torch.stack(windows, dim=1).flatten(0, 1)
 
 
+# --- window_partition ---------------------------------------------------------------------------
+
+
+def windows_by_loops(x, M):
+    out = []
+    for picture in x:
+        for i in range(0, x.shape[1], M):
+            for j in range(0, x.shape[2], M):
+                out.append(picture[i : i + M, j : j + M])
+    return torch.stack(out)
+
+
+def windows_by_split(x, M):
+    rows = [torch.stack(row.split(M, dim=2), dim=1) for row in x.split(M, dim=1)]
+    return torch.stack(rows, dim=1).flatten(0, 2)
+
+
+def windows_by_index(x, M):
+    numbers = windows_by_loops(torch.arange(x.shape[1] * x.shape[2]).view(1, *x.shape[1:3]), M)
+    return x.flatten(1, 2)[:, numbers].flatten(0, 1)
+
+
+def windows_by_unfold(x, M):
+    return x.unfold(1, M, M).unfold(2, M, M).movedim(3, -1).flatten(0, 2)
+
+
+def windows_of_torch(x, M):
+    """Named axes, without one permute."""
+    x = x.unflatten(2, (-1, M)).unflatten(1, (-1, M)).transpose(2, 3)
+    return x.flatten(0, 2)
+
+
+def windows_split_only(x, M):
+    B, H, W, C = x.shape
+    return x.reshape(B, H // M, M, W // M, M, C).reshape(-1, M, M, C)
+
+
+def windows_down(x, M):
+    columns = [torch.stack(c.split(M, dim=1), dim=1) for c in x.split(M, dim=2)]
+    return torch.stack(columns, dim=1).flatten(0, 2)
+
+
+def windows_taking_turns(x, M):
+    return torch.cat(
+        [
+            x[:, i : i + M, j : j + M]
+            for i in range(0, x.shape[1], M)
+            for j in range(0, x.shape[2], M)
+        ]
+    )
+
+
+def windows_transposed(x, M):
+    return windows_by_loops(x, M).transpose(1, 2)
+
+
+def windows_dilated(x, M):
+    h, w = x.shape[1] // M, x.shape[2] // M
+    return torch.stack([x[:, i::h, j::w] for i in range(h) for j in range(w)], 1).flatten(0, 1)
+
+
+def windows_wh(x, M):
+    B, W, H, C = x.shape
+    x = x.reshape(B, H // M, M, W // M, M, C)
+    return x.transpose(2, 3).flatten(0, 2)
+
+
+def windows_flat(x, M):
+    return windows_by_loops(x, M).reshape(-1, M * M, x.shape[-1])
+
+
+def windows_per_picture(x, M):
+    return windows_by_loops(x, M).reshape(len(x), -1, M, M, x.shape[-1])
+
+
+def windows_chw(x, M):
+    return windows_by_loops(x, M).permute(0, 3, 1, 2)
+
+
+def windows_of_one(x, M):
+    return windows_by_loops(x[:1], M)
+
+
+def windows_no_copy(x, M):
+    B, H, W, C = x.shape
+    return x.view(B, H // M, M, W // M, M, C).permute(0, 1, 3, 2, 4, 5).view(-1, M, M, C)
+
+
+def windows_to_float(x, M):
+    return windows_by_loops(x.float(), M)
+
+
+def windows_and_zero(x, M):
+    out = windows_by_loops(x, M)
+    x.zero_()
+    return out
+
+
+# --- window_reverse -----------------------------------------------------------------------------
+
+
+def joined_by_loops(windows, M, H, W):
+    n = (H // M) * (W // M)
+    out = windows.new_empty(len(windows) // n, H, W, windows.shape[-1])
+    for number, window in enumerate(windows):
+        b, place = divmod(number, n)
+        i, j = divmod(place, W // M)
+        out[b, i * M : i * M + M, j * M : j * M + M] = window
+    return out
+
+
+def joined_by_cat(windows, M, H, W):
+    windows = windows.unflatten(0, (-1, H // M, W // M))
+    rows = [torch.cat(list(row.unbind(1)), dim=2) for row in windows.unbind(1)]
+    return torch.cat(rows, dim=1)
+
+
+def joined_by_index(windows, M, H, W):
+    """Where every token went, and back by `argsort`."""
+    numbers = windows_by_loops(torch.arange(H * W).view(1, H, W, 1), M).flatten()
+    x = windows.reshape(-1, H * W, windows.shape[-1])[:, numbers.argsort()]
+    return x.unflatten(1, (H, W))
+
+
+def joined_official(windows, M, H, W):
+    B = int(windows.shape[0] / (H * W / M / M))
+    x = windows.reshape(B, H // M, W // M, M, M, -1)
+    return x.permute(0, 1, 3, 2, 4, 5).contiguous().view(B, H, W, -1)
+
+
+def joined_placed_only(windows, M, H, W):
+    x = windows.unflatten(0, (-1, H // M, W // M))
+    return x.reshape(-1, H, W, windows.shape[-1])
+
+
+def joined_down(windows, M, H, W):
+    x = windows.unflatten(0, (-1, W // M, H // M)).transpose(1, 2)
+    return x.transpose(2, 3).reshape(-1, H, W, windows.shape[-1])
+
+
+def joined_taking_turns(windows, M, H, W):
+    n = (H // M) * (W // M)
+    return joined_by_loops(windows.unflatten(0, (n, -1)).transpose(0, 1).flatten(0, 1), M, H, W)
+
+
+def joined_transposed(windows, M, H, W):
+    return joined_by_loops(windows.transpose(1, 2), M, H, W)
+
+
+def joined_dilated(windows, M, H, W):
+    x = windows.unflatten(0, (-1, H // M, W // M))
+    return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, H, W, windows.shape[-1])
+
+
+def joined_wh(windows, M, H, W):
+    return joined_by_cat(windows, M, W, H)
+
+
+def joined_wh_viewed(windows, M, H, W):
+    return joined_by_cat(windows, M, W, H).contiguous().view(-1, H, W, windows.shape[-1])
+
+
+def joined_as_list(windows, M, H, W):
+    return joined_by_loops(windows, M, H, W).flatten(1, 2)
+
+
+def joined_first_only(windows, M, H, W):
+    return joined_by_loops(windows, M, H, W)[:1]
+
+
+def joined_no_copy(windows, M, H, W):
+    x = windows.view(-1, H // M, W // M, M, M, windows.shape[-1])
+    return x.permute(0, 1, 3, 2, 4, 5).view(-1, H, W, windows.shape[-1])
+
+
+def joined_to_float(windows, M, H, W):
+    return joined_by_loops(windows.float(), M, H, W)
+
+
+def joined_and_zero(windows, M, H, W):
+    out = joined_by_loops(windows, M, H, W)
+    windows.zero_()
+    return out
+
+
 WRONG = {
     "find_token": [
         (token_of_the_first, "knows one picture only"),
@@ -430,9 +615,46 @@ WRONG = {
         (grid_writes, "writes into its input `x`"),
         (grid_square, "the shape is (4, 2, 3, 1), wanted (6, 2, 2, 1)"),
     ],
+    "window_partition": [
+        (windows_split_only, "in pieces of a window's size"),
+        (windows_down, "counted down the columns"),
+        (windows_taking_turns, "the pictures take turns"),
+        (windows_transposed, "every window is turned"),
+        (windows_dilated, "its windows have gaps"),
+        (windows_wh, "takes the width for the height"),
+        (windows_flat, "a list of tokens"),
+        (windows_per_picture, "a dimension of their own"),
+        (windows_chw, "before rows and columns"),
+        (windows_of_one, "with two pictures of two channels: the shape is (6"),
+        (windows_no_copy, "it stops with RuntimeError: view size is not compatible"),
+        (windows_to_float, "of type torch.float32, wanted torch.float16"),
+        (windows_and_zero, "writes into its input `x`"),
+    ],
+    "window_reverse": [
+        (joined_placed_only, "as they lie in memory"),
+        (joined_down, "down the columns"),
+        (joined_taking_turns, "lets the pictures take turns"),
+        (joined_transposed, "but turned"),
+        (joined_dilated, "spread over the whole map"),
+        (joined_wh, "it takes the width for the height"),
+        (joined_wh_viewed, "gives it the shape of one of H x W"),
+        (joined_as_list, "come in a list"),
+        (joined_first_only, "only the first picture"),
+        (joined_no_copy, "it stops with RuntimeError: view size is not compatible"),
+        (joined_to_float, "of type torch.float32, wanted torch.float16"),
+        (joined_and_zero, "writes into its input `windows`"),
+    ],
 }
 RIGHT = {
     "find_token": [token_by_search, token_from_a_table, token_as_tensors],
     "partition_video": [video_loops, video_unfold, video_index, video_frames_first],
     "partition_grid": [grid_slices, grid_loops, grid_unfold, grid_of_blocks],
+    "window_partition": [
+        windows_by_loops,
+        windows_by_split,
+        windows_by_index,
+        windows_by_unfold,
+        windows_of_torch,
+    ],
+    "window_reverse": [joined_by_loops, joined_by_cat, joined_by_index, joined_official],
 }

@@ -1,8 +1,8 @@
-"""Exercises of lesson 02: a softmax for large scores, padded tokens, two halves of the keys."""
+"""Exercises of lesson 02: attention, heads, large scores, padded tokens, two halves of the keys."""
 
 import torch
 
-from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.lab.exercises.checking import Case, Exercise, Mistake, agree
 
 # --- a softmax that survives large scores -------------------------------------------------------
 
@@ -439,4 +439,303 @@ JOIN = Exercise(
     ),
 )
 
-EXERCISES = (SOFTMAX, REAL, JOIN)
+# --- the lesson's own pieces: attention ---------------------------------------------------------
+
+
+def attention(q, k, v, bias=None):
+    """Output (..., N, e) and weights (..., N, M) of scaled dot-product attention."""
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5  # (..., N, M)
+    if bias is not None:
+        scores = scores + bias
+    weights = scores.softmax(dim=-1)
+    return weights @ v, weights
+
+
+def _attended(q, k, v, bias, root=None, axis=-1, before=False):
+    """Attention with one step done otherwise: the divisor, the softmax's axis, or when to add."""
+    root = q.shape[-1] ** 0.5 if root is None else root
+    bias = 0 if bias is None else bias
+    scores = q @ k.transpose(-2, -1)
+    scores = (scores + bias) / root if before else scores / root + bias
+    weights = scores.softmax(dim=axis)
+    return weights @ v, weights
+
+
+def _undivided(q, k, v, bias=None):
+    return _attended(q, k, v, bias, root=1.0)
+
+
+def _divided_by_d(q, k, v, bias=None):
+    return _attended(q, k, v, bias, root=q.shape[-1])
+
+
+def _multiplied_by_root(q, k, v, bias=None):
+    return _attended(q, k, v, bias, root=q.shape[-1] ** -0.5)
+
+
+def _root_of_keys(q, k, v, bias=None):
+    return _attended(q, k, v, bias, root=k.shape[-2] ** 0.5)
+
+
+def _root_of_values(q, k, v, bias=None):
+    return _attended(q, k, v, bias, root=v.shape[-1] ** 0.5)
+
+
+def _bias_divided(q, k, v, bias=None):
+    return _attended(q, k, v, bias, before=True)
+
+
+def _bias_forgotten(q, k, v, bias=None):
+    return _attended(q, k, v, None)
+
+
+def _bias_on_the_weights(q, k, v, bias=None):
+    weights = _attended(q, k, v, None)[1]
+    weights = weights if bias is None else weights + bias
+    return weights @ v, weights
+
+
+def _bias_taken_off(q, k, v, bias=None):
+    return _attended(q, k, v, None if bias is None else -bias)
+
+
+def _softmax_over_queries(q, k, v, bias=None):
+    return _attended(q, k, v, bias, axis=-2)
+
+
+def _no_softmax(q, k, v, bias=None):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    scores = scores if bias is None else scores + bias
+    return scores @ v, scores
+
+
+def _weights_first(q, k, v, bias=None):
+    return attention(q, k, v, bias)[::-1]
+
+
+def _output_alone(q, k, v, bias=None):
+    return attention(q, k, v, bias)[0]
+
+
+def _scores_not_weights(q, k, v, bias=None):
+    return attention(q, k, v, bias)[0], _no_softmax(q, k, v, bias)[1]
+
+
+def _attentions():
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    few = torch.tensor([[1.0, 2], [0, 1]]), torch.tensor([[1.0, 0], [0, 1], [2, 1]])
+    values = torch.tensor([[1.0, 0, 2, 0], [0, 1, 0, 0], [5, 5, 0, 1]])
+    # 2 queries, 3 keys, 2 numbers: N, M, d and e all differ in the larger cases.
+    q, k, v = draw(2, 3, 5, 8), draw(2, 3, 7, 8), draw(2, 3, 7, 6)
+    each, shared = draw(2, 3, 5, 7), draw(3, 5, 7)
+    hidden = torch.zeros(5, 7).index_fill(1, torch.tensor([1, 4]), -torch.inf)
+    scattered = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]
+    return [
+        Case("two queries and three keys, no bias", (*few, values, None)),
+        Case("a bias", (*few, values, torch.tensor([[0.0, 1, 2], [3, 0, -1]]))),
+        Case("a batch of heads", (q, k, v, None)),
+        Case("a bias for every picture and head", (q, k, v, each)),
+        Case("a bias for every head, the same in all pictures", (q, k, v, shared)),
+        Case("a bias of minus infinity on two keys", (q, k, v, hidden)),
+        Case("heads that do not lie in memory in order", (*scattered, each)),
+        Case("half precision", (q.half(), k.half(), v.half(), each.half())),
+    ]
+
+
+ATTENTION = Exercise(
+    solution=attention,
+    cases=_attentions,
+    forbidden=("scaled_dot_product_attention",),
+    checked_on="8 cases: as many queries as keys and not, values of another length, with and "
+    "without a bias, a batch of heads, scattered memory, half precision",
+    hints=(
+        "Four steps: scores of every query with every key, divide, softmax, mix the values. The "
+        "bias joins the scores right before the softmax.",
+        "`q @ k.T` is right for two matrices. With a batch in front only the last two axes change "
+        "places: `k.transpose(-2, -1)`.",
+        "Divide by the root of `q.shape[-1]`, add the bias if there is one, `softmax(dim=-1)`, "
+        "and return `weights @ v` and `weights`.",
+    ),
+    mistakes=(
+        Mistake("the scores are not divided by √d.", _undivided),
+        Mistake("the scores are divided by d. The root of d is enough.", _divided_by_d),
+        Mistake(
+            "the scores are multiplied by √d, and should be divided by it.", _multiplied_by_root
+        ),
+        Mistake(
+            "it takes the root of the number of keys. d is how many numbers a query has.",
+            _root_of_keys,
+        ),
+        Mistake(
+            "it takes the root of the length of the values. d is how many numbers a query has.",
+            _root_of_values,
+        ),
+        Mistake(
+            "the bias is divided too. It is added to the scores after they have been divided.",
+            _bias_divided,
+        ),
+        Mistake("the bias is ignored.", _bias_forgotten),
+        Mistake(
+            "the bias is added to the weights. It belongs to the scores, before the softmax.",
+            _bias_on_the_weights,
+        ),
+        Mistake("the bias is taken off the scores. Add it.", _bias_taken_off),
+        Mistake(
+            "the weights add up to 1 over the queries. Each query's own must: a row, not a column.",
+            _softmax_over_queries,
+        ),
+        Mistake("the softmax is missing: the scores themselves mix the values.", _no_softmax),
+        Mistake("output and weights come the other way round.", _weights_first),
+        Mistake("it returns the output alone. The weights are asked for too.", _output_alone),
+        Mistake(
+            "the output is right, but what comes with it are scores, not weights.",
+            _scores_not_weights,
+        ),
+    ),
+)
+
+# --- the lesson's own pieces: the split into heads ----------------------------------------------
+
+
+def split_heads(qkv, num_heads):
+    """Queries, keys and values, each (B, num_heads, N, head_dim), from (B, N, 3*C)."""
+    B, N, length = qkv.shape
+    x = qkv.reshape(B, N, 3, num_heads, length // (3 * num_heads))  # as the numbers lie
+    q, k, v = x.permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def _heads(qkv, num_heads, shape, order):
+    """Any reading of a token's numbers, as (3, B, num_heads, N, head_dim)."""
+    B, N, length = qkv.shape
+    sizes = {"3": 3, "h": num_heads, "d": length // (3 * num_heads)}
+    return tuple(qkv.reshape(B, N, *(sizes[s] for s in shape)).permute(order))
+
+
+def _heads_torn(qkv, num_heads):
+    B, N, length = qkv.shape
+    return tuple(x.reshape(B, num_heads, N, -1) for x in qkv.chunk(3, dim=-1))
+
+
+def _heads_all_torn(qkv, num_heads):
+    B, N, length = qkv.shape
+    return tuple(qkv.reshape(B, 3, num_heads, N, -1).movedim(1, 0))
+
+
+def _heads_outermost(qkv, num_heads):
+    return _heads(qkv, num_heads, "h3d", (3, 0, 2, 1, 4))
+
+
+def _heads_innermost(qkv, num_heads):
+    return _heads(qkv, num_heads, "3dh", (2, 0, 4, 1, 3))
+
+
+def _kinds_innermost(qkv, num_heads):
+    return _heads(qkv, num_heads, "hd3", (4, 0, 2, 1, 3))
+
+
+def _heads_behind_tokens(qkv, num_heads):
+    return tuple(x.transpose(1, 2) for x in split_heads(qkv, num_heads))
+
+
+def _heads_before_batch(qkv, num_heads):
+    return tuple(x.transpose(0, 1) for x in split_heads(qkv, num_heads))
+
+
+def _heads_turned(qkv, num_heads):
+    return tuple(x.transpose(2, 3) for x in split_heads(qkv, num_heads))
+
+
+def _heads_other_order(qkv, num_heads):
+    q, k, v = split_heads(qkv, num_heads)
+    return k, q, v
+
+
+def _heads_not_split(qkv, num_heads):
+    return qkv.chunk(3, dim=-1)
+
+
+def _heads_in_the_batch(qkv, num_heads):
+    return tuple(x.flatten(0, 1) for x in split_heads(qkv, num_heads))
+
+
+def same_three(got, wanted, *args):
+    """As `agree`; one tensor (3, ...) can be unpacked like three."""
+    unpacked = isinstance(got, torch.Tensor) and got.ndim > 0 and len(got) == len(wanted)
+    return agree(tuple(got) if unpacked else got, wanted)
+
+
+def _projections():
+    numbers = torch.arange(36.0).view(1, 3, 12)
+    two = torch.arange(2 * 5 * 18.0).view(2, 5, 18)
+    wide = torch.randn(3, 7, 3 * 24, generator=torch.Generator().manual_seed(0))
+    scattered = wide.transpose(1, 2).contiguous().transpose(1, 2)
+    return [
+        Case("3 tokens of 4 + 4 + 4 counting numbers, two heads", (numbers, 2)),
+        Case("two pictures and three heads", (two, 3)),
+        Case("a single head", (two, 1)),
+        Case("heads of a single number", (two, 6)),
+        Case("as many heads as pictures", (wide, 3)),
+        Case("a tensor that does not lie in memory in order", (scattered, 4)),
+        Case("half precision", (wide.half(), 8)),
+    ]
+
+
+HEADS = Exercise(
+    solution=split_heads,
+    cases=_projections,
+    agree=same_three,
+    checked_on="7 cases: one to eight heads, two and three pictures, heads of a single number, "
+    "scattered memory, half precision",
+    hints=(
+        "A token's 3*C numbers lie in this order: all of q, all of k, all of v; within each, head "
+        "after head; within a head, its head_dim numbers.",
+        "Give each of these a dimension, in that order, behind B and N: five dimensions. A "
+        "`reshape` does it, since nothing moves yet. Where does each of the five belong?",
+        "(B, N, 3, heads, head_dim) to (3, B, heads, N, head_dim) is `permute(2, 0, 3, 1, 4)`. "
+        "What is left is to unpack the three.",
+    ),
+    mistakes=(
+        Mistake(
+            "tokens are torn apart: `view` or `reshape` to (B, heads, N, head_dim) reads on "
+            "through a token's numbers. Heads get a dimension behind N first, which is then moved.",
+            _heads_torn,
+        ),
+        Mistake(
+            "tokens are torn apart: 3 and heads are split off in front of N, but a token's numbers "
+            "lie behind it. Split the last axis, then move.",
+            _heads_all_torn,
+        ),
+        Mistake(
+            "it reads a token's numbers as head by head, each with its own q, k and v. First come "
+            "all of q, then all of k, then all of v.",
+            _heads_outermost,
+        ),
+        Mistake(
+            "neighbouring numbers go to different heads. A head has head_dim numbers in a row.",
+            _heads_innermost,
+        ),
+        Mistake(
+            "it takes q, k and v in turns, one number each. First come all of q.",
+            _kinds_innermost,
+        ),
+        Mistake(
+            "the heads are right, but stand behind the tokens. Wanted is (B, heads, N, head_dim).",
+            _heads_behind_tokens,
+        ),
+        Mistake("the heads stand before the batch. B comes first.", _heads_before_batch),
+        Mistake("the tokens are columns. Each should be a row of head_dim numbers.", _heads_turned),
+        Mistake("q, k and v come in another order.", _heads_other_order),
+        Mistake("q, k and v are apart, but not yet split into heads.", _heads_not_split),
+        Mistake(
+            "pictures and heads are one dimension. Keep them apart: (B, heads, N, head_dim).",
+            _heads_in_the_batch,
+        ),
+    ),
+)
+
+EXERCISES = (ATTENTION, HEADS, SOFTMAX, REAL, JOIN)

@@ -1,4 +1,4 @@
-"""Exercises of lesson 01: the order inside a patch, overlapping patches, tokens put back."""
+"""Exercises of lesson 01: patches, the order inside them, overlaps, tokens put back."""
 
 import torch
 
@@ -405,4 +405,133 @@ BACK = Exercise(
     ),
 )
 
-EXERCISES = (WEIGHT, OVERLAPPING, BACK)
+# --- the lesson's own piece ---------------------------------------------------------------------
+
+
+def image_to_patches(images, P):
+    """Patches (B, H/P, W/P, C*P*P) of images (B, C, H, W); a vector is channels, rows, columns."""
+    B, C, H, W = images.shape
+    x = images.reshape(B, C, H // P, P, W // P, P)  # every axis gets a name
+    x = x.permute(0, 2, 4, 1, 3, 5)  # first which patch, then where inside it
+    return x.flatten(3)
+
+
+def _cut(images, P, order):
+    B, C, H, W = images.shape
+    return images.reshape(B, C, H // P, P, W // P, P).permute(order).flatten(3)
+
+
+def _read_as_they_lie(images, P):
+    B, _, H, W = images.shape
+    return images.reshape(B, H // P, W // P, -1)
+
+
+def _colours_last(images, P):
+    return _cut(images, P, (0, 2, 4, 3, 5, 1))
+
+
+def _columns_before_rows(images, P):
+    return _cut(images, P, (0, 2, 4, 1, 5, 3))
+
+
+def _map_turned(images, P):
+    return _cut(images, P, (0, 4, 2, 1, 3, 5))
+
+
+def _pixels_apart(images, P):
+    B, C, H, W = images.shape
+    x = images.reshape(B, C, P, H // P, P, W // P)
+    return x.permute(0, 3, 5, 1, 2, 4).flatten(3)
+
+
+def _width_unpacked_first(images, P):
+    B, C, W, H = images.shape
+    return images.reshape(B, C, H // P, P, W // P, P).permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+
+def _channels_stay_in_front(images, P):
+    B, C, H, W = images.shape
+    x = images.reshape(B, C, H // P, P, W // P, P)
+    return x.permute(0, 1, 2, 4, 3, 5).flatten(4)
+
+
+def _one_long_list(images, P):
+    return image_to_patches(images, P).flatten(1, 2)
+
+
+def _not_flattened(images, P):
+    return image_to_patches(images, P).unflatten(3, (images.shape[1], P, P))
+
+
+def _pictures():
+    numbers = torch.arange(24.0).view(1, 1, 4, 6)
+    colours = torch.arange(2 * 3 * 6 * 12.0).view(2, 3, 6, 12)
+    tall = torch.arange(4 * 12 * 4.0).view(1, 4, 12, 4)
+    scattered = torch.randn(2, 8, 12, 3, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.permute(0, 3, 1, 2)  # (2, 3, 8, 12), as a picture comes from a file
+    return [
+        Case("4 x 6 counting numbers, patches of 2 x 2", (numbers, 2)),
+        Case("two pictures of three channels", (colours, 3)),
+        Case("a tall picture of four channels", (tall, 2)),
+        Case("a patch as wide as the picture", (tall, 4)),
+        Case("patches of a single pixel", (colours, 1)),
+        Case("a picture that does not lie in memory in order", (scattered, 4)),
+        Case("half precision", (scattered.half(), 2)),
+    ]
+
+
+PATCHES = Exercise(
+    solution=image_to_patches,
+    cases=_pictures,
+    forbidden=("unfold", "pixel_unshuffle"),
+    checked_on="7 cases: wide and tall pictures, one, three and four channels, two at once, "
+    "patches of a single pixel, scattered memory, half precision",
+    hints=(
+        "Loops are allowed: over rows and columns of patches, one slice and one `flatten` inside. "
+        "That is a right answer already.",
+        "Without loops: pixel row i is row i % P of patch row i // P. So split the height into two "
+        "axes, (H/P, P), and the width likewise. A `reshape` can do that, since nothing moves.",
+        "Now there are six axes: (B, C, H/P, P, W/P, P). Bring them into the order which picture, "
+        "which patch (two axes), channel, row and column inside. Then join the last three.",
+    ),
+    mistakes=(
+        Mistake(
+            "it reads the pixels in the order in which they lie in memory. The second row of a "
+            "patch lies a whole picture row later: axes must be split and moved first.",
+            _read_as_they_lie,
+        ),
+        Mistake(
+            "inside a vector the channels come last. Wanted are channels, then rows, then columns.",
+            _colours_last,
+        ),
+        Mistake(
+            "inside a vector columns come before rows. Each patch is read like a page.",
+            _columns_before_rows,
+        ),
+        Mistake(
+            "the vectors are right, but the map is turned: patch (i, j) stands at (j, i).",
+            _map_turned,
+        ),
+        Mistake(
+            "a patch's pixels are not neighbours: it takes every so many-th pixel. Split an axis "
+            "into (H/P, P), in this order.",
+            _pixels_apart,
+        ),
+        Mistake(
+            "it takes the width for the height. Rows come first: (B, C, H, W).",
+            _width_unpacked_first,
+        ),
+        Mistake(
+            "every channel makes patches of its own. A patch has the pixels of all channels.",
+            _channels_stay_in_front,
+        ),
+        Mistake(
+            "the patches come in a list. Wanted is a map: (B, H/P, W/P, C*P*P).", _one_long_list
+        ),
+        Mistake(
+            "each patch is still a small picture. Join its axes into one vector.", _not_flattened
+        ),
+    ),
+)
+
+EXERCISES = (PATCHES, WEIGHT, OVERLAPPING, BACK)

@@ -1,4 +1,4 @@
-"""Exercises of lesson 04: the roll, the regions, the mask."""
+"""Exercises of lesson 04: the roll, the regions, the mask, and the mask once more."""
 
 import torch
 
@@ -540,4 +540,183 @@ MASK = Exercise(
     ),
 )
 
-EXERCISES = (ROLL, REGIONS, MASK)
+# --- the lesson's own piece: the mask -----------------------------------------------------------
+
+
+def shifted_window_mask(H, W, M, s):
+    """What to add to the scores: (num_windows, M*M, M*M), 0 between neighbours, else -100."""
+    ids = label_regions(H, W, (M, M), (s, s))  # of the rolled map
+    ids = window_partition(ids[None, :, :, None], M).flatten(1)  # (num_windows, M*M)
+    return torch.where(ids[:, :, None] != ids[:, None, :], -100.0, 0.0)
+
+
+def _mask_of(ids, M):
+    """The mask that labels (H, W) make."""
+    return torch.where(_unlike(ids, (M, M)), -100.0, 0.0)
+
+
+def _mask_inverted(H, W, M, s):
+    return -100.0 - shifted_window_mask(H, W, M, s)
+
+
+def _mask_plus_100(H, W, M, s):
+    return -shifted_window_mask(H, W, M, s)
+
+
+def _mask_infinite(H, W, M, s):
+    return shifted_window_mask(H, W, M, s).log1p().nan_to_num(nan=-torch.inf)
+
+
+def _mask_of_bool(H, W, M, s):
+    return shifted_window_mask(H, W, M, s) < 0
+
+
+def _mask_of_whole_numbers(H, W, M, s):
+    return shifted_window_mask(H, W, M, s).long()
+
+
+def _mask_of_differences(H, W, M, s):
+    ids = window_partition(label_regions(H, W, (M, M), (s, s))[None, ..., None], M).flatten(1)
+    return (ids[:, :, None] - ids[:, None, :]).float()
+
+
+def _mask_before_roll(H, W, M, s):
+    return _mask_of(_labels_before_roll(H, W, (M, M), (s, s)), M)
+
+
+def _mask_at_start(H, W, M, s):
+    return _mask_of(_labels_at_start(H, W, (M, M), (s, s)), M)
+
+
+def _mask_of_sums(H, W, M, s):
+    return _mask_of(_labels_sum(H, W, (M, M), (s, s)), M)
+
+
+def _mask_rest_of_window(H, W, M, s):
+    return _mask_of(_labels_rest_of_window(H, W, (M, M), (s, s)), M)
+
+
+def _mask_every_window(H, W, M, s):
+    return _mask_of(_labels_every_window(H, W, (M, M), (s, s)), M)
+
+
+def _mask_rows_alone(H, W, M, s):
+    return _mask_of(_labels_rows_only(H, W, (M, M), (s, s)), M)
+
+
+def _mask_columns_alone(H, W, M, s):
+    return _mask_of(_labels_columns_only(H, W, (M, M), (s, s)), M)
+
+
+def _mask_of_turned_map(H, W, M, s):
+    return shifted_window_mask(W, H, M, s)
+
+
+def _mask_of_one_window(H, W, M, s):
+    return shifted_window_mask(H, W, M, s)[-1:]
+
+
+def _mask_of_all_pairs(H, W, M, s):
+    ids = label_regions(H, W, (M, M), (s, s)).flatten()
+    return torch.where(ids[:, None] != ids, -100.0, 0.0)
+
+
+def _mask_of_strips(H, W, M, s):
+    """Labels cut as they lie in memory."""
+    ids = label_regions(H, W, (M, M), (s, s)).reshape(-1, M * M)
+    return torch.where(ids[:, :, None] != ids[:, None, :], -100.0, 0.0)
+
+
+def _mask_settings():
+    return [
+        Case("2 x 2 windows of 2 x 2 tokens", (4, 4, 2, 1)),
+        Case("the lesson's 8 x 8 tokens", (8, 8, 4, 2)),
+        Case("a shift that is not half a window", (8, 8, 4, 1)),
+        Case("a wide map", (4, 12, 4, 2)),
+        Case("a high map", (12, 6, 3, 1)),
+        Case("no shift at all", (8, 12, 4, 0)),
+        Case("the second stage of Swin-T", (28, 28, 7, 3)),
+    ]
+
+
+SHIFTED = Exercise(
+    solution=shifted_window_mask,
+    cases=_mask_settings,
+    allowed=(window_partition,),
+    checked_on="7 settings: wide and high maps, shifts that are not half a window, no shift, "
+    "28 x 28 tokens",
+    hints=(
+        "Two steps. First a label for every place of the rolled map (`label_regions`, or write it "
+        "out again). Then, window by window: which pairs have unlike labels?",
+        "Cut the labels like a map: they are one of the shape (1, H, W, 1). That gives "
+        "(num_windows, M*M). Now compare every label of a window with every other.",
+        "A column against a row: `ids[:, :, None]` is (num_windows, M*M, 1). Where the two differ "
+        "-100.0, else 0.0: `torch.where` takes both.",
+    ),
+    mistakes=(
+        Mistake(
+            "it is the wrong way round: neighbours get -100, and strangers may attend.",
+            _mask_inverted,
+        ),
+        Mistake(
+            "strangers get +100, which draws all attention to them. It is added to the scores.",
+            _mask_plus_100,
+        ),
+        Mistake(
+            "strangers get minus infinity. It would do here, but -100 is asked for, as in the "
+            "official weights' training.",
+            _mask_infinite,
+        ),
+        Mistake(
+            "these are True and False. Wanted is what to *add*: 0 between neighbours, and -100.",
+            _mask_of_bool,
+        ),
+        Mistake(
+            "these are whole numbers. They are added to scores, so wanted is float32.",
+            _mask_of_whole_numbers,
+        ),
+        Mistake(
+            "these are the differences of the labels. Only whether they are 0 counts: 0 there, "
+            "-100 elsewhere.",
+            _mask_of_differences,
+        ),
+        Mistake(
+            "it labels the map *before* the roll. What came round sits at the bottom and on the "
+            "right when the windows are cut.",
+            _mask_before_roll,
+        ),
+        Mistake(
+            "it looks for strangers at the top and on the left. After a roll up and to the left "
+            "they are at the bottom and on the right.",
+            _mask_at_start,
+        ),
+        Mistake(
+            "it adds the labels of row and column, so that (0, 1) and (1, 0) look alike.",
+            _mask_of_sums,
+        ),
+        Mistake(
+            "the strip that came round is M - s wide. s rows went round; at half a window one "
+            "cannot tell.",
+            _mask_rest_of_window,
+        ),
+        Mistake(
+            "every window is masked. Only the last row and the last column of windows mix.",
+            _mask_every_window,
+        ),
+        Mistake("only rows are told apart. Columns come round too.", _mask_rows_alone),
+        Mistake("only columns are told apart. Rows come round too.", _mask_columns_alone),
+        Mistake("this is the mask of a map of W x H.", _mask_of_turned_map),
+        Mistake(
+            "this is the mask of the last window. Every window has its own.", _mask_of_one_window
+        ),
+        Mistake(
+            "it compares all tokens of the map. Only those of one window meet.", _mask_of_all_pairs
+        ),
+        Mistake(
+            "the labels are not cut into windows: it takes them as they lie in memory, row by row.",
+            _mask_of_strips,
+        ),
+    ),
+)
+
+EXERCISES = (REGIONS, SHIFTED, ROLL, MASK)

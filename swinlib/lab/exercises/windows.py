@@ -1,9 +1,9 @@
-"""Exercises of lesson 03: from a window back to the map, windows in time, windows with gaps."""
+"""Exercises of lesson 03: windows cut and joined, a token found, windows in time and with gaps."""
 
 import torch
 
+from swinlib import windows as reference
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake
-from swinlib.windows import window_partition
 
 # --- where is this token? -----------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ def _video_reshaped(x, window_size):
 
 
 def _video_by_frames(x, window_size):
-    return window_partition(x.flatten(0, 1), window_size[1:])[:, None]
+    return reference.window_partition(x.flatten(0, 1), window_size[1:])[:, None]
 
 
 def _video_space_first(x, window_size):
@@ -239,7 +239,7 @@ VIDEO = Exercise(
     cases=_videos,
     checked_on="7 videos: two at once, windows of three unlike sides, of a single frame, as long "
     "as the video, scattered memory, half precision",
-    allowed=(window_partition,),
+    allowed=(reference.window_partition,),
     hints=(
         "Time is one more axis that is cut as rows and columns are. Which two numbers does frame t "
         "become?",
@@ -304,7 +304,7 @@ def _grid(x, grid_size, order):
 
 
 def _grid_ordinary(x, grid_size):
-    return window_partition(x, grid_size)
+    return reference.window_partition(x, grid_size)
 
 
 def _grid_size_as_step(x, grid_size):
@@ -312,7 +312,7 @@ def _grid_size_as_step(x, grid_size):
 
 
 def _grid_blocks(x, grid_size):
-    return window_partition(x, (x.shape[1] // grid_size[0], x.shape[2] // grid_size[1]))
+    return reference.window_partition(x, (x.shape[1] // grid_size[0], x.shape[2] // grid_size[1]))
 
 
 def _grid_down_columns(x, grid_size):
@@ -366,7 +366,7 @@ GRID = Exercise(
     cases=_maps,
     checked_on="7 maps: two pictures, channels, grids that are not square, as large as the map or "
     "a single token, scattered memory, half precision",
-    allowed=(window_partition,),
+    allowed=(reference.window_partition,),
     hints=(
         "Take a single axis of 6 tokens and Gw = 2. The windows are (0, 3), (1, 4) and (2, 5). "
         "Which number stays the same within a window: j // 3 or j % 3?",
@@ -421,4 +421,240 @@ GRID = Exercise(
     ),
 )
 
-EXERCISES = (FIND, VIDEO, GRID)
+# --- the lesson's own pieces: cut into windows --------------------------------------------------
+
+
+def window_partition(x, M):
+    """Windows (B*num_windows, M, M, C) of a map (B, H, W, C), those of the first picture first."""
+    B, H, W, C = x.shape
+    x = x.reshape(B, H // M, M, W // M, M, C)  # row of windows, row inside; column, column inside
+    x = x.permute(0, 1, 3, 2, 4, 5)  # which window to the front
+    return x.reshape(-1, M, M, C)
+
+
+def _partition(x, M, order):
+    B, H, W, C = x.shape
+    return x.reshape(B, H // M, M, W // M, M, C).permute(order).reshape(-1, M, M, C)
+
+
+def _cut_as_it_lies(x, M):
+    return x.reshape(-1, M, M, x.shape[-1])
+
+
+def _cut_down_columns(x, M):
+    return _partition(x, M, (0, 3, 1, 2, 4, 5))
+
+
+def _cut_in_turns(x, M):
+    return _partition(x, M, (1, 3, 0, 2, 4, 5))
+
+
+def _cut_turned(x, M):
+    return _partition(x, M, (0, 1, 3, 4, 2, 5))
+
+
+def _cut_with_gaps(x, M):
+    B, H, W, C = x.shape
+    x = x.reshape(B, M, H // M, M, W // M, C)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, M, M, C)
+
+
+def _cut_width_first(x, M):
+    B, W, H, C = x.shape
+    return x.reshape(B, H // M, M, W // M, M, C).permute(0, 1, 3, 2, 4, 5).reshape(-1, M, M, C)
+
+
+def _cut_to_lists(x, M):
+    return window_partition(x, M).flatten(1, 2)
+
+
+def _cut_pictures_apart(x, M):
+    return window_partition(x, M).unflatten(0, (len(x), -1))
+
+
+def _cut_channels_first(x, M):
+    return window_partition(x, M).movedim(-1, 1)
+
+
+def _maps_to_cut():
+    numbers = torch.arange(24.0).view(1, 4, 6, 1)
+    two = torch.arange(2 * 6 * 9 * 2.0).view(2, 6, 9, 2)
+    tall = torch.arange(3 * 8 * 4 * 5.0).view(3, 8, 4, 5)
+    scattered = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.permute(0, 2, 3, 1)  # (2, 8, 12, 3), channels far apart
+    return [
+        Case("the lesson's 4 x 6 grid", (numbers, 2)),
+        Case("two pictures of two channels", (two, 3)),
+        Case("three maps that are higher than wide", (tall, 2)),
+        Case("a window as wide as the map", (tall, 4)),
+        Case("windows of a single token", (two, 1)),
+        Case("a tensor that does not lie in memory in order", (scattered, 4)),
+        Case("half precision", (scattered.half(), 2)),
+    ]
+
+
+PARTITION = Exercise(
+    solution=window_partition,
+    cases=_maps_to_cut,
+    checked_on="7 maps: wide and high, one to three at once, windows as wide as the map or of a "
+    "single token, scattered memory, half precision",
+    hints=(
+        "The loop of section 2, over pictures as well, and `torch.stack`: that is a right answer "
+        "already.",
+        "Without loops: row i of the map is row i % M of the window row i // M. Split both axes "
+        "accordingly, (B, H/M, M, W/M, M, C). A `reshape` does it, since nothing moves yet.",
+        "Of these six axes B, H/M and W/M say which window it is: they go to the front, in this "
+        "order. Then one `reshape(-1, M, M, C)` joins them.",
+    ),
+    mistakes=(
+        Mistake(
+            "it reads the memory in pieces of a window's size. The second row of a window lies a "
+            "whole map row later: axes must be split and moved before they are joined.",
+            _cut_as_it_lies,
+        ),
+        Mistake(
+            "the windows are right, but counted down the columns. They come like words on a page.",
+            _cut_down_columns,
+        ),
+        Mistake(
+            "the windows are right, but the pictures take turns. All windows of the first picture "
+            "come first.",
+            _cut_in_turns,
+        ),
+        Mistake("every window is turned: its rows and columns are exchanged.", _cut_turned),
+        Mistake(
+            "its windows have gaps: it takes every so many-th token. Split an axis into (H/M, M), "
+            "in this order.",
+            _cut_with_gaps,
+        ),
+        Mistake(
+            "it takes the width for the height. Rows come first: (B, H, W, C).", _cut_width_first
+        ),
+        Mistake(
+            "every window is a list of tokens. Keep its rows and columns: (n, M, M, C).",
+            _cut_to_lists,
+        ),
+        Mistake(
+            "the pictures have a dimension of their own. Wanted is one long batch of windows.",
+            _cut_pictures_apart,
+        ),
+        Mistake("the channels stand before rows and columns. They stay last.", _cut_channels_first),
+    ),
+)
+
+# --- the lesson's own pieces: and put together --------------------------------------------------
+
+
+def window_reverse(windows, M, H, W):
+    """The map (B, H, W, C) that these windows (B*num_windows, M, M, C) were cut from."""
+    C = windows.shape[-1]
+    x = windows.reshape(-1, H // M, W // M, M, M, C)  # the batch follows from the rest
+    x = x.permute(0, 1, 3, 2, 4, 5)  # row of windows, row inside; column, column inside
+    return x.reshape(-1, H, W, C)
+
+
+def _reverse(windows, M, H, W, order):
+    x = windows.reshape(-1, H // M, W // M, M, M, windows.shape[-1])
+    return x.permute(order).reshape(-1, H, W, windows.shape[-1])
+
+
+def _joined_as_they_lie(windows, M, H, W):
+    return windows.reshape(-1, H, W, windows.shape[-1])
+
+
+def _joined_down_columns(windows, M, H, W):
+    x = windows.reshape(-1, W // M, H // M, M, M, windows.shape[-1])
+    return x.permute(0, 2, 3, 1, 4, 5).reshape(-1, H, W, windows.shape[-1])
+
+
+def _joined_in_turns(windows, M, H, W):
+    h, w = H // M, W // M
+    x = windows.reshape(h, w, -1, M, M, windows.shape[-1])
+    return x.permute(2, 0, 3, 1, 4, 5).reshape(-1, H, W, windows.shape[-1])
+
+
+def _joined_turned(windows, M, H, W):
+    return _reverse(windows, M, H, W, (0, 1, 4, 2, 3, 5))
+
+
+def _joined_with_gaps(windows, M, H, W):
+    return _reverse(windows, M, H, W, (0, 3, 1, 4, 2, 5))
+
+
+def _joined_sides_exchanged(windows, M, H, W):
+    return window_reverse(windows, M, W, H)
+
+
+def _joined_sides_exchanged_and_shaped(windows, M, H, W):
+    return window_reverse(windows, M, W, H).reshape(-1, H, W, windows.shape[-1])
+
+
+def _joined_to_lists(windows, M, H, W):
+    return window_reverse(windows, M, H, W).flatten(1, 2)
+
+
+def _joined_one_picture(windows, M, H, W):
+    return window_reverse(windows[: H // M * (W // M)], M, H, W)
+
+
+def _windows_to_join():
+    return [
+        Case(case.what, (window_partition(*case.args), case.args[1], *case.args[0].shape[1:3]))
+        for case in _maps_to_cut()[:-2]
+    ] + [
+        Case("windows that do not lie in memory in order", (_scattered(12, 4, 4, 3), 4, 8, 12)),
+        Case("half precision", (_scattered(6, 3, 3, 2).half(), 3, 9, 6)),
+    ]
+
+
+def _scattered(n, M, N, C):
+    x = torch.randn(n, C, M, N, generator=torch.Generator().manual_seed(0))
+    return x.permute(0, 2, 3, 1)
+
+
+REVERSE = Exercise(
+    solution=window_reverse,
+    cases=_windows_to_join,
+    checked_on="7 maps: wide and high, one to three at once, windows as wide as the map or of a "
+    "single token, scattered memory, half precision",
+    hints=(
+        "First give every window its place: the first axis is pictures, rows of windows and "
+        "columns of windows, in this order. How many of each?",
+        "(B, H/M, W/M, M, M, C), where B may be -1. In the map, a row of windows and the row "
+        "inside it make a row. Which two axes must stand side by side?",
+        "Swap the third and the fourth axis, as on the way there. Then `reshape(-1, H, W, C)`.",
+    ),
+    mistakes=(
+        Mistake(
+            "the windows are read as they lie in memory. Rows of neighbouring windows must be "
+            "brought side by side before the axes are joined.",
+            _joined_as_they_lie,
+        ),
+        Mistake(
+            "it lays the windows down the columns. They come like words on a page.",
+            _joined_down_columns,
+        ),
+        Mistake(
+            "it lets the pictures take turns. All windows of the first picture come first.",
+            _joined_in_turns,
+        ),
+        Mistake(
+            "every window stands in its place, but turned: its rows and columns are exchanged.",
+            _joined_turned,
+        ),
+        Mistake(
+            "the tokens of a window are spread over the whole map. They are neighbours.",
+            _joined_with_gaps,
+        ),
+        Mistake("it takes the width for the height.", _joined_sides_exchanged),
+        Mistake(
+            "it puts together a map of W x H and gives it the shape of one of H x W. That is "
+            "right on squares only.",
+            _joined_sides_exchanged_and_shaped,
+        ),
+        Mistake("the tokens come in a list. Wanted is a map: (B, H, W, C).", _joined_to_lists),
+        Mistake("only the first picture comes back.", _joined_one_picture),
+    ),
+)
+
+EXERCISES = (PARTITION, REVERSE, FIND, VIDEO, GRID)

@@ -1,14 +1,42 @@
-"""Figures of lesson 02: attention step by step, saturation, heads, maps over a picture, cost."""
+"""Figures of lesson 02: queries and keys, attention step by step, heads, maps over a picture."""
 
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from torch import Tensor
 
 from swinlib.lab.grids import draw_grid
 from swinlib.lab.pictures import show_image
 from swinlib.lab.style import ACCENT, CALM, INK, panels
+
+
+def arrows(queries: list[list[float]], keys: list[list[float]]) -> None:
+    """Queries and keys of two numbers as arrows from one point.
+
+    Args:
+        queries, keys: N pairs each; token i's are labelled q i and k i.
+    """
+    figure, axes = panels(1, width=4.2, height=3.6)
+    ax = axes[0]
+    for name, vectors, colour in (("q", queries, CALM), ("k", keys, ACCENT)):
+        for i, (across, up) in enumerate(vectors):
+            ax.annotate(
+                "",
+                (across, up),
+                (0, 0),
+                arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2.2, "shrinkA": 0},
+            )
+            away = 1 + (0.25 + 0.2 * (up == 0)) / (across**2 + up**2) ** 0.5  # beyond the tip
+            text = f"{'query' if name == 'q' else 'key'} {i}"
+            ax.text(across * away, up * away, text, color=colour, ha="center", va="center")
+    numbers = torch.tensor([*queries, *keys, [0.0, 0.0]])
+    (left, bottom), (right, top) = numbers.amin(0) - 0.6, numbers.amax(0) + 0.6
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    ax.set(xticks=range(int(left), int(right) + 1), yticks=range(int(bottom), int(top) + 1))
+    ax.set(xlabel="first number", ylabel="second number")
+    ax.grid(color="#e5e5e5", lw=0.8)
+    ax.set_axisbelow(True)
+    plt.show()
 
 
 def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out: Tensor) -> None:
@@ -90,45 +118,6 @@ def softmax_rows(rows: dict[int, tuple[Tensor, Tensor]]) -> None:
     plt.show()
 
 
-def saturation(dims: list[int], measured: dict[str, dict[str, list]], keys: int) -> None:
-    """Scores, largest weight and passing gradient as d grows.
-
-    Args:
-        dims: the numbers d of numbers in a query.
-        measured: name of a way to scale to {"std": one number for each d, "largest" and
-            "gradient": (10 %, 50 %, 90 %) of the queries for each d}.
-        keys: how many keys a query has, for the line of equal weights.
-    """
-    figure, axes = panels(3, width=3.15, height=3.3)
-    titles = {
-        "std": "how far scores spread\n(standard deviation)",
-        "largest": "largest weight\nof a query",
-        "gradient": "gradient that passes\nthe softmax (norm)",
-    }
-    looks = zip(measured.items(), ((CALM, "s"), (ACCENT, "o")), strict=True)
-    for (name, numbers), (colour, marker) in looks:
-        for ax, what in zip(axes, titles, strict=True):
-            middle = torch.tensor(numbers[what])
-            if what != "std":
-                low, middle, high = middle.T
-                ax.fill_between(dims, low, high, color=colour, alpha=0.18, lw=0)
-            ax.plot(dims, middle, color=colour, marker=marker, ms=4, label=name)
-    for ax, title in zip(axes, titles.values(), strict=True):
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_locator(FixedLocator(dims[::2]))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda d, _: f"{int(d)}"))
-        ax.set_xlabel("d, numbers in a query")
-        ax.set_title(title, fontsize=10)
-    axes[0].set_yscale("log", base=2)
-    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s:g}"))
-    axes[1].set_ylim(0, 1.04)
-    equal = axes[1].axhline(1 / keys, color=INK, lw=1, ls=":")
-    axes[1].legend([equal], [f"all {keys} alike"], fontsize=9, loc="upper left")
-    axes[2].set(yscale="log", ylim=(1e-7, 1))
-    axes[0].legend(fontsize=9)
-    plt.show()
-
-
 def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
     """Where `view` and `permute` put every number of the joint projection.
 
@@ -203,21 +192,6 @@ def _frame(ax, top: float, left: float, side: float) -> None:
         )
 
 
-def mixtures(pictures: dict[str, Tensor]) -> None:
-    """Pictures side by side: what comes out of each head when the values are the pixels.
-
-    Args:
-        pictures: title to (3, H, W) from 0 to 1.
-    """
-    H, W = next(iter(pictures.values())).shape[1:]
-    width = 9.4 / len(pictures)
-    figure, axes = panels(len(pictures), width=width, height=width * H / W + 0.3)
-    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
-        show_image(ax, image)
-        ax.set_title(title, fontsize=10)
-    plt.show()
-
-
 def damage(pictures: dict[str, Tensor]) -> None:
     """What several versions make of one picture, in two rows.
 
@@ -230,68 +204,4 @@ def damage(pictures: dict[str, Tensor]) -> None:
     for ax, (title, image) in zip(axes, pictures.items(), strict=True):
         show_image(ax, image)
         ax.set_title(title, fontsize=10)
-    plt.show()
-
-
-def counted_cost(tokens: Tensor, terms: dict[str, Tensor], channels: int, marked: dict) -> None:
-    """The two terms of the cost as the picture grows, and their shares.
-
-    Args:
-        tokens: (n,), how many tokens the pictures have.
-        terms: name to (n,) of multiply-adds; the first grows linearly.
-        channels: C.
-        marked: a word for each number of tokens to mark.
-    """
-    figure, axes = panels(2, width=4.6, height=3.5)
-    (first, linear), (second, quadratic) = terms.items()
-    total = linear + quadratic
-    axes[0].plot(tokens, total, color=INK, lw=1.2, ls=":", label="both")
-    axes[0].plot(tokens, linear, color=CALM, marker="s", ms=4, label=first)
-    axes[0].plot(tokens, quadratic, color=ACCENT, marker="o", ms=4, label=second)
-    axes[0].set(yscale="log", ylabel="multiply-adds", title=f"counted, C = {channels}")
-    axes[0].legend(fontsize=8.5, loc="lower right", frameon=True, framealpha=1, edgecolor="white")
-    share = linear / total
-    axes[1].stackplot(tokens, share, 1 - share, colors=(CALM, ACCENT), alpha=0.8, edgecolor="white")
-    axes[1].set(ylim=(0, 1), title="as shares of the whole")
-    axes[1].yaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s:.0%}"))
-    inside = {"color": "white", "fontsize": 9, "weight": "bold"}
-    axes[1].text(tokens[0] * 1.12, 0.06, first.replace(", ", ",\n"), **inside)
-    axes[1].text(tokens[-1] ** 0.5 * 4.6, 0.75, second.replace(", ", ",\n"), **inside)
-    for ax in axes:
-        ax.set_xscale("log")
-        ax.set(xlabel="tokens hw", xlim=(tokens[0], tokens[-1]))
-        ax.xaxis.set_major_locator(FixedLocator(list(marked)))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(list(marked), [f"{n}\n{word}" for n, word in marked.items()], fontsize=8)
-        for n in marked:
-            ax.axvline(n, color=INK, lw=0.8, ls="--")
-    plt.show()
-
-
-def timed_cost(grids: list, counted: list[int], seconds: dict[str, list[float]]) -> None:
-    """Measured time against counted multiply-adds, both as multiples of the smallest picture's.
-
-    Args:
-        grids: (h, w) of the pictures, in tokens, from small to large.
-        counted: multiply-adds for each of them.
-        seconds: name of a way to compute to its time for each of them.
-    """
-    figure, axes = panels(1, width=6.6, height=3.7)
-    ax = axes[0]
-    tokens = [h * w for h, w in grids]
-    ax.plot(tokens, [c / counted[0] for c in counted], color=INK, ls=":", label="counted cost")
-    ax.plot(
-        tokens, [n / tokens[0] for n in tokens], color="#8a8a8a", lw=1.2, ls="--", label="tokens"
-    )
-    looks = zip(seconds.items(), ((CALM, "s"), (ACCENT, "o")), strict=True)
-    for (name, measured), (colour, marker) in looks:
-        relative = [t / measured[0] for t in measured]
-        ax.plot(tokens, relative, color=colour, marker=marker, ms=5, label=f"time, {name}")
-    ax.set(xscale="log", yscale="log", xlabel="picture, in tokens h × w")
-    ax.set_ylabel(f"times as much as {grids[0][0]} × {grids[0][1]}")
-    ax.set_xticks(tokens, [f"{h}×{w}" for h, w in grids])
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda r, _: f"{r:g}"))
-    ax.legend(fontsize=9)
     plt.show()

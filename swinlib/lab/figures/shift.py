@@ -15,6 +15,15 @@ def window_cuts(length: int, window: int, shift: int = 0) -> list[int]:
     return [cut for cut in range(shift, length, window) if cut > 0]
 
 
+def colours_of(pieces: Tensor) -> Tensor:
+    """Pieces from 0 to 8, counted row by row, by the labels that `region_ids` gives them.
+
+    Those that the roll carries round come first on the map and last in the labels.
+    """
+    order = torch.tensor([2, 0, 1])
+    return 3 * order[pieces // 3] + order[pieces % 3]
+
+
 def shifted_windows(numbers: Tensor, pieces: Tensor, window: int, shift: int) -> None:
     """The same grid cut by the ordinary and by the shifted windows.
 
@@ -36,7 +45,7 @@ def shifted_windows(numbers: Tensor, pieces: Tensor, window: int, shift: int) ->
     draw_grid(
         axes[1],
         numbers,
-        regions=pieces,
+        regions=colours_of(pieces),
         row_cuts=window_cuts(H, window, shift),
         column_cuts=window_cuts(W, window, shift),
         title=f"SW-MSA: moved by {shift}, {pieces.unique().numel()} windows",
@@ -53,8 +62,9 @@ def before_and_after_roll(before: Tensor, after: Tensor, pieces: Tensor, rolled_
         window: in tokens.
     """
     figure, axes = panels(2, width=3.4)
-    draw_grid(axes[0], before, regions=pieces, window_size=window, title="before the roll")
-    draw_grid(axes[1], after, regions=rolled_pieces, window_size=window, title="after the roll")
+    colours, rolled = colours_of(pieces), colours_of(rolled_pieces)
+    draw_grid(axes[0], before, regions=colours, window_size=window, title="before the roll")
+    draw_grid(axes[1], after, regions=rolled, window_size=window, title="after the roll")
     plt.show()
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from swinlib.lab.grids import draw_grid
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels, tint
+from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
 
 # Lines over a photograph: white on black, so that they show on light and on dark.
 WALLS = (("black", 2.4), ("white", 1.1))
@@ -91,21 +91,6 @@ def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
     for number, ax in enumerate(right.subplots(-(-n // columns), columns, squeeze=False).flat):
         colours = torch.full((M, M), number)
         draw_grid(ax, windows[number], regions=colours, fontsize=10, title=f"window {number}")
-    plt.show()
-
-
-def memory(strips: dict[str, Tensor], window_of: Tensor, window: int) -> None:
-    """Numbers as they lie in memory, one strip for each arrangement, coloured by their window.
-
-    Args:
-        strips: title to (H*W,) of token numbers.
-        window_of: (H*W,), the window of token 0, 1, 2, ..., from 0 to 8.
-        window: tokens along a window's side; a heavy line after every M*M tokens.
-    """
-    figure, axes = panels(1, len(strips), width=9.2, height=0.95)
-    cuts = range(window**2, window_of.numel(), window**2)
-    for ax, (title, strip) in zip(axes, strips.items(), strict=True):
-        draw_grid(ax, strip[None], regions=window_of[strip][None], column_cuts=cuts, title=title)
     plt.show()
 
 
@@ -202,35 +187,6 @@ def counted_cost(
     bars.tick_params(axis="x", length=0)
     bars.set(ylabel="multiply-adds, billions", title="in the four stages of Swin-T, 224 x 224")
     bars.legend()
-    plt.show()
-
-
-def timed_cost(
-    sides: list[int],
-    seconds_global: list[float],
-    seconds_windows: list[float],
-    counted_ratio: list[float],
-) -> None:
-    """What the clock says against the size of the map, and how it compares with the count.
-
-    Args:
-        sides: of square maps, in tokens.
-        seconds_global, seconds_windows: for each side.
-        counted_ratio: multiply-adds of global attention over those in windows, for each side.
-    """
-    figure, (ax, ratio) = plt.subplots(1, 2, figsize=(9.0, 3.2), layout="constrained")
-    ax.plot(sides, [1e3 * s for s in seconds_global], **GLOBAL)
-    ax.plot(sides, [1e3 * s for s in seconds_windows], **WINDOWS)
-    _log_sides(ax, sides, "milliseconds", "measured on one thread, C = 96, M = 7")
-    ax.legend(loc="upper left")
-
-    measured = [a / b for a, b in zip(seconds_global, seconds_windows, strict=True)]
-    ratio.plot(sides, counted_ratio, color=INK, ls=":", label="counted")
-    ratio.plot(sides, measured, color=REGION_COLOURS[2], marker="D", label="measured")
-    ratio.set(xlabel="side of the map, in tokens", ylabel="times dearer", xticks=sides, ylim=0)
-    ratio.set_title("global over windows")
-    ratio.grid(axis="y", color="#dddddd", linewidth=0.8)
-    ratio.legend(loc="upper left")
     plt.show()
 
 

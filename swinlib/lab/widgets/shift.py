@@ -154,15 +154,13 @@ def draw_shift_mask(
     title = "rolled: the windows, and every token's region" if step >= 4 else "rolled"
     drawing.text(middle, 14, title, 13, "start")
     if step >= 3:
-        fills, frames = _fills(facts.rolled, facts.regions if step >= 4 else None), []
+        fills = _fills(facts.rolled, facts.regions if step >= 4 else None)
         first_row, first_column = (i * M for i in divmod(window, W // M))
-        if step >= 5:
-            frames = [((first_row, first_column, M, M), INK)]
-            _note(drawing, middle, H * cell, f"heavy frame: window {window}")
+        place = (first_row + query // M, first_column + query % M, 1, 1)
+        frames = [((first_row, first_column, M, M), INK), (place, ACCENT)]
+        _note(drawing, middle, H * cell, f"heavy frames: window {window} and its query")
         if step >= 6:
             fills = _fade_unless(facts.seen_rolled, fills)
-            place = (first_row + query // M, first_column + query % M, 1, 1)
-            frames.append((place, ACCENT))
         texts = _numbers(facts.rolled)
         if step >= 4:
             texts = [[str(region) for region in row] for row in facts.regions.tolist()]
