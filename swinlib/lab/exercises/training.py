@@ -377,7 +377,7 @@ def train_one_epoch(start, images, labels, order, batch_size, rates, clip_norm):
         loss = F.cross_entropy(model(images[chosen]), labels[chosen])
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
         total += loss.item() * len(chosen)  # a smaller last batch counts for less
     return total / len(order)
