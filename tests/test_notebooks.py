@@ -27,7 +27,15 @@ from nbcompare import (
     problems,
     thumbnail_distance,
 )
-from nbform import METADATA, WIDGET_VIEW, canonical, check_file, is_readable, violations
+from nbform import (
+    METADATA,
+    WIDGET_VIEW,
+    canonical,
+    check_file,
+    check_rebinding,
+    is_readable,
+    violations,
+)
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = [
@@ -209,6 +217,48 @@ def test_rules_of_the_whole_notebook():
     only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")
     renamed = {**METADATA, "kernelspec": {"name": "swin"}}
     only({**notebook(), "metadata": renamed}, "not the template")
+
+
+REBOUND = {
+    "a plain name": ("x = 1", "print(x)", "x = 2"),
+    "rebound where it is read": ("x = 1", "x = x + 1"),
+    "added to": ("total = 0", "total += 1"),
+    "a loop's variable": ("i = 0", "print(i)", "for i in range(3):\n    pass"),
+    "read in a function": ("x = 1", "def f(y):\n    return x + y", "x = 2"),
+    "read in a lambda": ("x = 1", "f = lambda y: x + y", "x = 2"),
+    "read in a comprehension": ("x = 1", "[y + x for y in (1, 2)]", "x = 2"),
+    "a function": ("def x(): ...", "x()", "def x(): ..."),
+    "an import": ("import x", "x.y", "from z import x"),
+    "unpacked": ("x, y = 1, 2", "print(x)", "(z, x) = 1, 2"),
+    "bound in an if": ("x = 1", "print(x)", "if True:\n    x = 2"),
+    "first bound inside a cell of its own": ("x = 1; print(x)", "x = 2", "print(x)"),
+}
+FREE = {
+    "used inside its cells only": ("x = 1\nprint(x)", "x = 2\nprint(x)", "y = 3", "print(y)"),
+    "a function's own": ("x = 1", "print(x)", "def f(x):\n    x = 2\n    return x"),
+    "a comprehension's own": ("x = 1", "print(x)", "[x for x in (1, 2)]"),
+    "a keyword and an attribute": ("x = 1", "print(x)", "y = dict(x=2)", "f.x = 3"),
+    "an item": ("x = [1]", "print(x)", "x[0] = 2"),
+    "read by nobody": ("x = 1", "x = 2"),
+    "a magic": ("%pip install x", "x = 1", "print(x)"),
+}
+
+
+def rebinding(sources):
+    cells = [code(f"cell-{n}", source) for n, source in enumerate(sources)]
+    return list(check_rebinding(cells))
+
+
+@pytest.mark.parametrize("case", REBOUND)
+def test_a_name_that_others_rely_on_is_not_rebound(case):
+    (found,) = rebinding(REBOUND[case])
+    name = "total" if case == "added to" else "i" if "loop" in case else "x"
+    assert found.startswith(f"name {name!r} is bound in cells cell-0, cell-")
+
+
+@pytest.mark.parametrize("case", FREE)
+def test_names_that_nobody_relies_on_may_be_used_again(case):
+    assert rebinding(FREE[case]) == []
 
 
 def test_check_file_reads_what_is_no_notebook(tmp_path):

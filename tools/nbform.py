@@ -4,8 +4,10 @@
 machine can put right: metadata, cell ids, split streams. What is left is for the author.
 """
 
+import ast
 import json
 import re
+import symtable
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +102,7 @@ def violations(nb: dict, size: int = 0) -> list[str]:
         *check_ids(cells),
         *check_titles(cells),
         *check_predictions(cells),
+        *check_rebinding(cells),
     ]
     code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
     count, following = 0, dict(zip(map(id, code), code[1:], strict=False))
@@ -205,6 +208,61 @@ def told_above(cells: list[dict], box: str) -> Iterator[str]:
 def numbers(written: str) -> set[float]:
     found = {float(re.sub("[_,]", "", match)) for match in NUMBER.findall(written)}
     return {value for value in found if value >= 100 or value % 1}
+
+
+def check_rebinding(cells: list[dict]) -> Iterator[str]:
+    """A name that one cell takes from another is bound in one cell only.
+
+    Else a cell that is run again, after a later one has rebound the name, silently works on
+    something else. Names that live and die inside their cells may be used again.
+    """
+    code = [(cell.get("id"), text(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    bound, needed = {}, {}
+    for cell, source in code:
+        try:
+            binds, needs = names_of(source)
+        except SyntaxError:  # a magic, or a mistake that running the cell reports
+            continue
+        for name in binds:
+            bound.setdefault(name, []).append(cell)
+        for name in needs:
+            needed.setdefault(name, []).append(cell)
+    for name in sorted(bound.keys() & needed.keys()):
+        if len(bound[name]) > 1:
+            yield (
+                f"name {name!r} is bound in cells {', '.join(map(str, bound[name]))} and taken "
+                f"from outside by {needed[name][0]}; bind it once, or call the others otherwise"
+            )
+
+
+def names_of(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell binds, and those that it needs from elsewhere, built-in ones included.
+
+    Raises:
+        SyntaxError: not Python.
+    """
+    bound: set[str] = set()
+    needed: set[str] = set()
+    for statement in ast.parse(source).body:
+        table = symtable.symtable(ast.unparse(statement), "a cell", "exec")
+        binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        reads = global_names(table)
+        if isinstance(statement, ast.Assign | ast.AugAssign):  # reads before it binds
+            reads |= binds if isinstance(statement, ast.AugAssign) else set()
+        else:
+            reads -= binds
+        needed |= reads - bound
+        bound |= binds
+    return bound, needed
+
+
+def global_names(table: symtable.SymbolTable) -> set[str]:
+    """Module-level names that are read in a scope or in one inside it."""
+    top = table.get_type() == "module"
+    names = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
+    if not top:
+        names = {name for name in names if table.lookup(name).is_global()}
+    return names.union(*map(global_names, table.get_children()))
 
 
 def check_cell(cell: dict) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""The course's photograph: Rear Admiral Grace Hopper, which every matplotlib ships."""
+"""The course's photograph, Rear Admiral Grace Hopper, which every matplotlib ships; small ones."""
+
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,26 @@ def photograph(height: int = 600, width: int = 512) -> Tensor:
         )[0]
     top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
     return image[:, top : top + height, left : left + width].clamp(0, 1).contiguous()
+
+
+def small_pictures(folder: str | Path = "../data/pictures") -> dict[str, Tensor]:
+    """Free pictures of 32 x 32 pixels by name, which data/pictures/README.md describes.
+
+    Returns:
+        Name to ``(3, 32, 32)`` of uint8.
+
+    Raises:
+        FileNotFoundError: there are none in this folder.
+    """
+    files = sorted(Path(folder).glob("*.png"))
+    if not files:
+        raise FileNotFoundError(f"no pictures in {folder}")
+    return {file.stem: _read(file) for file in files}
+
+
+def _read(file: Path) -> Tensor:
+    pixels = torch.from_numpy(plt.imread(file)[..., :3].copy())  # 0 to 1
+    return (255 * pixels).round().to(torch.uint8).permute(2, 0, 1).contiguous()
 
 
 def show_image(ax, image: Tensor, title: str = "") -> None:

@@ -6,6 +6,147 @@ import torch.nn.functional as F
 
 from swinlib.windows import pad_to_multiple, window_partition
 
+# --- space_to_depth -----------------------------------------------------------------------------
+
+
+def depth_by_loop(x):
+    B, H, W, C = x.shape
+    out = torch.zeros(B, H // 2, W // 2, 4 * C, dtype=x.dtype)
+    for i in range(H // 2):
+        for j in range(W // 2):
+            for n, (row, column) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+                out[:, i, j, n * C : (n + 1) * C] = x[:, 2 * i + row, 2 * j + column]
+    return out
+
+
+def depth_by_pixel_unshuffle(x):
+    """Each channel's four numbers, then the channels inside."""
+    y = F.pixel_unshuffle(x.permute(0, 3, 1, 2), 2).unflatten(1, (-1, 2, 2))
+    return y.permute(0, 4, 5, 3, 2, 1).flatten(3)
+
+
+def depth_by_splitting(x):
+    columns = torch.stack(x.unflatten(2, (-1, 2)).unbind(3), dim=3)
+    return torch.cat([columns[:, 0::2], columns[:, 1::2]], -1).flatten(3)
+
+
+def depth_reading_order(x):
+    return torch.cat([x[:, 0::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 0::2], x[:, 1::2, 1::2]], -1)
+
+
+def depth_nn_unfold(x):
+    return F.pixel_unshuffle(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
+def depth_stacked_last(x):
+    parts = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
+    return torch.stack(parts, dim=-1).flatten(3)
+
+
+def depth_view(x):
+    B, H, W, C = x.shape
+    return x.reshape(B, H // 2, W // 2, 4 * C)
+
+
+def depth_quarters(x):
+    _, H, W, _ = x.shape
+    h, w = H // 2, W // 2
+    return torch.cat([x[:, :h, :w], x[:, h:, :w], x[:, :h, w:], x[:, h:, w:]], -1)
+
+
+def depth_pooled(x):
+    return F.avg_pool2d(x.float().permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).to(x.dtype)
+
+
+def depth_top_only(x):
+    return x[:, 0::2, 0::2]
+
+
+def depth_batch_first(x):
+    parts = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
+    return torch.cat(parts, dim=0)
+
+
+def depth_by_view(x):
+    B, H, W, C = x.shape
+    return x.view(B, H // 2, 2, W // 2, 2, C).permute(0, 1, 3, 4, 2, 5).flatten(3)
+
+
+def depth_in_float32(x):
+    return depth_by_loop(x.float())
+
+
+# --- patch_merging ------------------------------------------------------------------------------
+
+
+def merging_by_loop(x, norm, reduction):
+    if x.shape[1] % 2:
+        x = torch.cat([x, torch.zeros_like(x[:, :1])], dim=1)
+    if x.shape[2] % 2:
+        x = torch.cat([x, torch.zeros_like(x[:, :, :1])], dim=2)
+    return reduction(norm(depth_by_loop(x)))
+
+
+def merging_as_convolution(x, norm, reduction):
+    """The norm by hand, then the linear layer's matrix."""
+    x = depth_by_pixel_unshuffle(pad_to_multiple(x, 2))
+    x = F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+    return x @ reduction.weight.T
+
+
+def merging_reading_order(x, norm, reduction):
+    return reduction(norm(depth_reading_order(pad_to_multiple(x, 2))))
+
+
+def merging_nn_unfold(x, norm, reduction):
+    return reduction(norm(depth_nn_unfold(pad_to_multiple(x, 2))))
+
+
+def merging_view(x, norm, reduction):
+    return reduction(norm(depth_view(pad_to_multiple(x, 2))))
+
+
+def merging_no_norm(x, norm, reduction):
+    return reduction(depth_by_loop(pad_to_multiple(x, 2)))
+
+
+def merging_no_reduction(x, norm, reduction):
+    return norm(depth_by_loop(pad_to_multiple(x, 2)))
+
+
+def merging_even_part(x, norm, reduction):
+    x = x[:, : x.shape[1] - x.shape[1] % 2, : x.shape[2] - x.shape[2] % 2]
+    return reduction(norm(depth_by_loop(x)))
+
+
+def merging_padded_late(x, norm, reduction):
+    out = merging_even_part(x, norm, reduction)
+    return F.pad(out, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+
+
+def merging_padded_above(x, norm, reduction):
+    x = F.pad(x, (0, 0, x.shape[2] % 2, 0, x.shape[1] % 2, 0))
+    return reduction(norm(depth_by_loop(x)))
+
+
+def merging_two_norms(x, norm, reduction):
+    return reduction(norm(norm(depth_by_loop(pad_to_multiple(x, 2)))))
+
+
+def merging_norm_behind(x, norm, reduction):
+    return norm(reduction(depth_by_loop(pad_to_multiple(x, 2))))
+
+
+def merging_plain_statistics(x, norm, reduction):
+    """Normed, but without the norm's weight and bias."""
+    x = depth_by_loop(pad_to_multiple(x, 2))
+    return reduction(F.layer_norm(x, x.shape[-1:]))
+
+
+def merging_turned(x, norm, reduction):
+    return merging_by_loop(x, norm, reduction).transpose(1, 2)
+
+
 # --- where_from ---------------------------------------------------------------------------------
 
 
@@ -375,6 +516,31 @@ def unfold_by_permutation_matrix(parameter):
 
 
 WRONG = {
+    "space_to_depth": [
+        (depth_reading_order, "the four stand along the rows"),
+        (depth_nn_unfold, "as `nn.Unfold` has them"),
+        (depth_stacked_last, "the four go down first, as they should"),
+        (depth_view, "four tokens of a row"),
+        (depth_quarters, "four quarters"),
+        (depth_pooled, "which is pooling"),
+        (depth_top_only, "the shape is (1, 2, 2, 1), wanted (1, 2, 2, 4)"),
+        (depth_batch_first, "axes are in another order"),
+        (depth_in_float32, "of type torch.float32, wanted torch.float16"),
+    ],
+    "patch_merging": [
+        (merging_reading_order, "stacked along the rows"),
+        (merging_nn_unfold, "as `nn.Unfold` does"),
+        (merging_view, "a `view` alone"),
+        (merging_no_norm, "the norm is missing"),
+        (merging_no_reduction, "4C numbers come out"),
+        (merging_even_part, "is cut off"),
+        (merging_padded_late, "the padding comes after the merging"),
+        (merging_padded_above, "at the top or on the left"),
+        (merging_two_norms, "it is normed twice"),
+        (merging_norm_behind, "it stops with RuntimeError"),
+        (merging_plain_statistics, "16 of 16 numbers are wrong"),
+        (merging_turned, "axes are in another order"),
+    ],
     "where_from": [
         (from_true_division, "as floats, wanted whole numbers"),
         (from_reading_order, "goes along the rows, so that number 1"),
@@ -444,4 +610,6 @@ RIGHT = {
         unfold_by_index,
         unfold_by_slices,
     ],
+    "space_to_depth": [depth_by_loop, depth_by_pixel_unshuffle, depth_by_splitting, depth_by_view],
+    "patch_merging": [merging_by_loop, merging_as_convolution],
 }

@@ -2,8 +2,10 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from swinlib.windows import window_partition, window_reverse
+from swinlib.shift import cyclic_shift, reverse_cyclic_shift, shifted_window_mask
+from swinlib.windows import pad_to_multiple, window_partition, window_reverse
 
 # --- rates_by_stage -----------------------------------------------------------------------------
 
@@ -86,6 +88,158 @@ def rates_lost_blocks(depths, last_rate):
 
 def rates_sum(depths, last_rate):
     return sum(torch.linspace(0, last_rate, sum(depths)).tolist())
+
+
+# --- block_forward ------------------------------------------------------------------------------
+
+
+def attend(x, block, mask="made", forth=-1, back=1):
+    """Padding, roll, windows and back by torch alone, for a map that is normed already."""
+    B, H, W, C = x.shape
+    (mh, mw), (sh, sw) = block.window_size, block.shift_size
+    x = F.pad(x, (0, 0, 0, -W % mw, 0, -H % mh))
+    pH, pW = x.shape[1:3]
+    x = torch.roll(x, (forth * sh, forth * sw), (1, 2))
+    x = x.view(B, pH // mh, mh, pW // mw, mw, C).permute(0, 1, 3, 2, 4, 5).reshape(-1, mh * mw, C)
+    if mask == "made":
+        mask = shifted_window_mask(pH, pW, (mh, mw), (sh, sw))
+    x = block.attn(x, mask).view(B, pH // mh, pW // mw, mh, mw, C)
+    x = x.permute(0, 1, 3, 2, 4, 5).reshape(B, pH, pW, C)
+    return torch.roll(x, (back * sh, back * sw), (1, 2))[:, :H, :W]
+
+
+def block_by_torch(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_in_steps(x, block):
+    """Every step by its name, the mask only where there is a shift."""
+    shortcut = x
+    _, H, W, _ = x.shape
+    x = pad_to_multiple(block.norm1(x), block.window_size)
+    _, Hp, Wp, _ = x.shape
+    mask = None
+    if any(block.shift_size):
+        x = cyclic_shift(x, block.shift_size)
+        mask = shifted_window_mask(Hp, Wp, block.window_size, block.shift_size)
+    windows = window_partition(x, block.window_size)
+    attended = block.attn(windows.flatten(1, 2), mask).view_as(windows)
+    x = window_reverse(attended, block.window_size, Hp, Wp)
+    if any(block.shift_size):
+        x = reverse_cyclic_shift(x, block.shift_size)
+    x = shortcut + block.drop_path(x[:, :H, :W].contiguous())
+    return x + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def block_unmasked(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block, mask=None))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_left_rolled(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block, back=0))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_unrolled(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block, forth=0, back=0))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_down_and_right(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block, forth=1, back=-1))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_rolled_on(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block, back=-1))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_post_norm_v2(x, block):
+    z = x + block.drop_path(block.norm1(attend(x, block)))
+    return z + block.drop_path(block.norm2(block.mlp(z)))
+
+
+def block_post_norm_2017(x, block):
+    z = block.norm1(x + block.drop_path(attend(x, block)))
+    return block.norm2(z + block.drop_path(block.mlp(z)))
+
+
+def block_normed_shortcut(x, block):
+    x = block.norm1(x)
+    x = x + block.drop_path(attend(x, block))
+    x = block.norm2(x)
+    return x + block.drop_path(block.mlp(x))
+
+
+def block_unnormed(x, block):
+    z = x + block.drop_path(attend(x, block))
+    return z + block.drop_path(block.mlp(z))
+
+
+def block_one_shortcut(x, block):
+    z = block.drop_path(attend(block.norm1(x), block))
+    return block.drop_path(block.mlp(block.norm2(z))) + x
+
+
+def block_attention_replaces(x, block):
+    z = block.drop_path(attend(block.norm1(x), block))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_mlp_replaces(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block))
+    return block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_in_parallel(x, block):
+    mlp = block.drop_path(block.mlp(block.norm2(x)))
+    return x + block.drop_path(attend(block.norm1(x), block)) + mlp
+
+
+def block_padded_before_the_norm(x, block):
+    H, W = x.shape[1:3]
+    padded = block.norm1(pad_to_multiple(x, block.window_size))
+    z = x + block.drop_path(attend(padded, block)[:, :H, :W])
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_without_drop_path(x, block):
+    z = x + attend(block.norm1(x), block)
+    return z + block.mlp(block.norm2(z))
+
+
+def block_drops_everything(x, block):
+    z = block.drop_path(x + attend(block.norm1(x), block))
+    return block.drop_path(z + block.mlp(block.norm2(z)))
+
+
+def block_first_norm_twice(x, block):
+    z = x + block.drop_path(attend(block.norm1(x), block))
+    return z + block.drop_path(block.mlp(block.norm1(z)))
+
+
+def block_mask_of_the_map(x, block):
+    """The mask for the map before it was padded."""
+    mask = shifted_window_mask(*x.shape[1:3], block.window_size, block.shift_size)
+    z = x + block.drop_path(attend(block.norm1(x), block, mask=mask))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_its_own_attention(x, block):
+    z = x + block.drop_path(block.window_attention(block.norm1(x)))
+    return z + block.drop_path(block.mlp(block.norm2(z)))
+
+
+def block_adds_in_place(x, block):
+    x += block.drop_path(attend(block.norm1(x), block))
+    return x + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def block_in_float(x, block):
+    return block_by_torch(x, block).float()
 
 
 # --- shifts_in_stage ----------------------------------------------------------------------------
@@ -397,6 +551,29 @@ WRONG = {
         (rates_lost_blocks, "but with stages of one and of three blocks: gives"),
         (rates_sum, "wanted 2 values"),
     ],
+    "block_forward": [
+        (block_unmasked, "the mask is missing"),
+        (block_left_rolled, "is not rolled back"),
+        (block_unrolled, "nothing is rolled"),
+        (block_down_and_right, "rolled the other way round"),
+        (block_rolled_on, "rolled on where it should be rolled back"),
+        (block_post_norm_v2, "the norms stand behind the branches"),
+        (block_post_norm_2017, "the sum of branch and residual"),
+        (block_normed_shortcut, "the residual carries the normed map on"),
+        (block_unnormed, "the norms are missing"),
+        (block_one_shortcut, "one residual goes round both"),
+        (block_attention_replaces, "the residual beside attention is missing"),
+        (block_mlp_replaces, "the residual beside the MLP is missing"),
+        (block_in_parallel, "as it was before attention"),
+        (block_padded_before_the_norm, "the padding goes through the norm"),
+        (block_without_drop_path, "`block.drop_path` is not asked"),
+        (block_drops_everything, "takes the residual along"),
+        (block_first_norm_twice, "32 of 32 numbers are wrong"),
+        (block_mask_of_the_map, "with a map that must be padded: it stops with ValueError"),
+        (block_its_own_attention, "it calls swinlib's `"),
+        (block_adds_in_place, "writes into its input `x`"),
+        (block_in_float, "of type torch.float32, wanted torch.float16"),
+    ],
     "shifts_in_stage": [
         (
             shifts_unless_equal,
@@ -449,4 +626,5 @@ RIGHT = {
         grid_by_loop,
         grid_by_unfold,
     ],
+    "block_forward": [block_by_torch, block_in_steps],
 }

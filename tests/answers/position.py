@@ -6,6 +6,106 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+# --- relative_position_index --------------------------------------------------------------------
+
+
+def two_axes_from_zero(window_size):
+    dy, dx = from_zero(window_size)
+    return dy, dx, 2 * window_size[0] - 1, 2 * window_size[1] - 1
+
+
+def pairs_added(window_size):
+    dy, dx, _, _ = two_axes_from_zero(window_size)
+    return dy + dx
+
+
+def pairs_times_height(window_size):
+    dy, dx, rows, _ = two_axes_from_zero(window_size)
+    return dy * rows + dx
+
+
+def pairs_times_two_m(window_size):
+    dy, dx, _, columns = two_axes_from_zero(window_size)
+    return dy * (columns + 1) + dx
+
+
+def pairs_key_minus_query(window_size):
+    place = places_of(window_size)
+    dy, dx = place[:, None, :] - place[:, :, None]
+    mh, mw = window_size
+    return (dy + mh - 1) * (2 * mw - 1) + dx + mw - 1
+
+
+def pairs_not_moved(window_size):
+    place = places_of(window_size)
+    dy, dx = place[:, :, None] - place[:, None, :]
+    return dy * (2 * window_size[1] - 1) + dx
+
+
+def pairs_only_dy_moved(window_size):
+    place = places_of(window_size)
+    dy, dx = place[:, :, None] - place[:, None, :]
+    return (dy + window_size[0] - 1) * (2 * window_size[1] - 1) + dx
+
+
+def pairs_across_first(window_size):
+    dy, dx, rows, _ = two_axes_from_zero(window_size)
+    return dx * rows + dy
+
+
+def pairs_by_xy(window_size):
+    """meshgrid as NumPy has it, and the tokens down the columns."""
+    mh, mw = window_size
+    x, y = torch.meshgrid(torch.arange(mw), torch.arange(mh), indexing="ij")
+    y, x = y.flatten(), x.flatten()
+    return (y[:, None] - y + mh - 1) * (2 * mw - 1) + x[:, None] - x + mw - 1
+
+
+def pairs_distance(window_size):
+    place = places_of(window_size)
+    dy, dx = (place[:, :, None] - place[:, None, :]).abs()
+    return dy * (2 * window_size[1] - 1) + dx
+
+
+def pairs_by_token_number(window_size):
+    number = torch.arange(window_size[0] * window_size[1])
+    return number[:, None] - number[None, :] + len(number) - 1
+
+
+def pairs_square_only(window_size):
+    m = window_size[0]
+    dy, dx = from_zero((m, m))
+    return dy * (2 * m - 1) + dx
+
+
+def pairs_as_two_numbers(window_size):
+    return torch.stack(from_zero(window_size))
+
+
+def pairs_as_float(window_size):
+    mh, mw = window_size
+    y = torch.arange(float(mh)).repeat_interleave(mw)
+    x = torch.arange(float(mw)).repeat(mh)
+    return (y[:, None] - y + mh - 1) * (2 * mw - 1) + x[:, None] - x + mw - 1
+
+
+def pairs_as_official(window_size):
+    """Move, multiply in place, and add up, as in the official code."""
+    place = places_of(window_size)
+    offset = (place[:, :, None] - place[:, None, :]).permute(1, 2, 0).contiguous()
+    offset[:, :, 0] += window_size[0] - 1
+    offset[:, :, 1] += window_size[1] - 1
+    offset[:, :, 0] *= 2 * window_size[1] - 1
+    return offset.sum(-1)
+
+
+def pairs_by_numpy(window_size):
+    y, x = np.divmod(np.arange(window_size[0] * window_size[1]), window_size[1])
+    dy, dx = np.subtract.outer(y, y), np.subtract.outer(x, x)
+    index = (dy + window_size[0] - 1) * (2 * window_size[1] - 1) + dx + window_size[1] - 1
+    return torch.from_numpy(index)
+
+
 # --- offset_of ----------------------------------------------------------------------------------
 
 
@@ -455,6 +555,21 @@ def table_turned(table, old_size, new_size):
 
 
 WRONG = {
+    "relative_position_index": [
+        (pairs_added, "above and left share a number"),
+        (pairs_times_height, "made from the height of the window"),
+        (pairs_by_token_number, "the factor is the width of the window"),
+        (pairs_times_two_m, "one too large"),
+        (pairs_key_minus_query, "this is key minus query"),
+        (pairs_not_moved, "both parts must count from 0"),
+        (pairs_only_dy_moved, "of 16 numbers are wrong"),
+        (pairs_across_first, "a step to the side counts for more"),
+        (pairs_by_xy, "counted down the columns"),
+        (pairs_distance, "takes distances for offsets"),
+        (pairs_square_only, "wider than high: the shape is (4, 4), wanted (6, 6)"),
+        (pairs_as_two_numbers, "the shape is (2, 4, 4), wanted (4, 4)"),
+        (pairs_as_float, "the numbers are right, but of type torch.float32, wanted torch.int64"),
+    ],
     "offset_of": [
         (offset_in_a_list, "but in a list. Wanted is a tuple"),
         (offset_of_floats, "as floats, wanted whole numbers"),
@@ -541,4 +656,5 @@ RIGHT = {
         table_in_its_own_precision,
         table_by_matrices,
     ],
+    "relative_position_index": [pairs_as_official, pairs_by_numpy, index_from_a_table],
 }

@@ -5,6 +5,176 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
+
+# --- train_one_epoch ----------------------------------------------------------------------------
+
+
+def update(model, optimizer, x, y, rate, clip_norm):
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    return loss.detach()
+
+
+def epoch_with_a_helper(start, images, labels, order, batch_size, rates, clip_norm):
+    model, optimizer = start()
+    model.train()
+    total, batches = torch.zeros(()), order.split(batch_size)
+    for chosen, rate in zip(batches, rates, strict=True):
+        x, y = images[chosen], labels[chosen]
+        total += len(y) * update(model, optimizer, x, y, rate, clip_norm)
+    return total / len(order)
+
+
+def epoch_by_hand(start, images, labels, order, batch_size, rates, clip_norm):
+    """The order by counting, and the clipping written out."""
+    model, optimizer = start()
+    model.train()
+    losses = []
+    for first in range(0, len(order), batch_size):
+        chosen = order[first : first + batch_size]
+        for group in optimizer.param_groups:
+            group["lr"] = rates[first // batch_size]
+        model.zero_grad()
+        each = F.cross_entropy(model(images[chosen]), labels[chosen], reduction="none")
+        each.mean().backward()
+        gradients = [p.grad for p in model.parameters()]
+        length = torch.cat([g.flatten() for g in gradients]).norm()
+        for gradient in gradients:
+            gradient.mul_(min(1.0, clip_norm / (length.item() + 1e-6)))
+        optimizer.step()
+        losses += each.tolist()
+    return sum(losses) / len(losses)
+
+
+def epoch_by_loader(start, images, labels, order, batch_size, rates, clip_norm):
+    model, optimizer = start()
+    model.train()
+    data = torch.utils.data.TensorDataset(images, labels)
+    loader = torch.utils.data.DataLoader(data, batch_size, sampler=order.tolist())
+    rate, losses = iter(rates), []
+    for x, y in loader:
+        losses += [update(model, optimizer, x, y, next(rate), clip_norm).item()] * len(y)
+    return sum(losses) / len(losses)
+
+
+def careless_epoch(
+    start, images, labels, order, batch_size, rates, clip_norm, *, leave_out=(), clip=None
+):
+    model, optimizer = start()
+    if "train" not in leave_out:
+        model.train()
+    total = 0.0
+    for step, chosen in enumerate(order.split(batch_size)):
+        for group in optimizer.param_groups:
+            if "rates" not in leave_out:
+                group["lr"] = rates[step]
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        if "zero_grad" not in leave_out:
+            optimizer.zero_grad()
+        if "backward" not in leave_out:
+            loss.backward()
+        if clip:
+            clip(model, clip_norm)
+        elif "clip" not in leave_out:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        if "step" not in leave_out:
+            optimizer.step()
+        total += loss.item() * len(chosen)
+    return total / len(order)
+
+
+def epoch_adding_up(*args):
+    return careless_epoch(*args, leave_out=["zero_grad"])
+
+
+def epoch_not_clipped(*args):
+    return careless_epoch(*args, leave_out=["clip"])
+
+
+def epoch_clamped(*args):
+    return careless_epoch(
+        *args, clip=lambda model, c: [p.grad.clamp_(-c, c) for p in model.parameters()]
+    )
+
+
+def epoch_clipped_one_by_one(*args):
+    return careless_epoch(
+        *args, clip=lambda model, c: [nn.utils.clip_grad_norm_(p, c) for p in model.parameters()]
+    )
+
+
+def epoch_at_the_start_rate(*args):
+    return careless_epoch(*args, leave_out=["rates"])
+
+
+def epoch_evaluating(*args):
+    return careless_epoch(*args, leave_out=["train"])
+
+
+def epoch_without_steps(*args):
+    return careless_epoch(*args, leave_out=["step"])
+
+
+def epoch_first_group_only(start, images, labels, order, batch_size, rates, clip_norm):
+    model, optimizer = start()
+    model.train()
+    losses = []
+    for chosen, rate in zip(order.split(batch_size), rates, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        losses += [loss.item()] * len(chosen)
+    return sum(losses) / len(losses)
+
+
+def epoch_in_storage_order(start, images, labels, order, *others):
+    return careless_epoch(start, images, labels, order.sort().values, *others)
+
+
+def epoch_shuffled_pictures(start, images, labels, order, *others):
+    return careless_epoch(start, images[order], labels, torch.arange(len(order)), *others)
+
+
+def epoch_of_full_batches(start, images, labels, order, batch_size, *others):
+    whole = order[: len(order) // batch_size * batch_size]
+    return careless_epoch(start, images, labels, whole, batch_size, *others)
+
+
+def epoch_average_of_averages(start, images, labels, order, batch_size, rates, clip_norm):
+    model, optimizer = start()
+    model.train()
+    batches = zip(order.split(batch_size), rates, strict=True)
+    losses = [
+        update(model, optimizer, images[chosen], labels[chosen], rate, clip_norm).item()
+        for chosen, rate in batches
+    ]
+    return sum(losses) / len(losses)
+
+
+def epoch_sum_of_losses(start, images, labels, order, *others):
+    return len(order) * careless_epoch(start, images, labels, order, *others)
+
+
+def epoch_list_of_losses(start, images, labels, order, *others):
+    return [careless_epoch(start, images, labels, order, *others)]
+
+
+def epoch_on_probabilities(start, images, labels, order, batch_size, rates, clip_norm):
+    def squashed():
+        model, optimizer = start()
+        return nn.Sequential(model, nn.Softmax(-1)), optimizer
+
+    return careless_epoch(squashed, images, labels, order, batch_size, rates, clip_norm)
+
 
 # --- trapezium ----------------------------------------------------------------------------------
 
@@ -341,6 +511,23 @@ def last_share_wins(images, labels, num_classes, share, partner):
 
 
 WRONG = {
+    "train_one_epoch": [
+        (epoch_adding_up, "gradients of earlier batches add up"),
+        (epoch_not_clipped, "the gradients are not clipped"),
+        (epoch_clamped, "each number of the gradient is cut off"),
+        (epoch_clipped_one_by_one, "each parameter's gradient is clipped by itself"),
+        (epoch_at_the_start_rate, "the learning rates given are not used"),
+        (epoch_first_group_only, "only the first group"),
+        (epoch_in_storage_order, "not in the given order"),
+        (epoch_shuffled_pictures, "their labels are not"),
+        (epoch_of_full_batches, "is left out"),
+        (epoch_average_of_averages, "the mean is taken over batches"),
+        (epoch_evaluating, "stays in eval mode"),
+        (epoch_without_steps, "nothing is learned"),
+        (epoch_on_probabilities, "a softmax in front"),
+        (epoch_sum_of_losses, "gives 5.383, wanted 1.346"),
+        (epoch_list_of_losses, "wanted the mean loss, a number"),
+    ],
     "trapezium": [
         (up_before_down, "keeps to one of them, though the other is lower"),
         (peak_as_a_bound, "with step 0 of 10: gives 0.25, wanted 0.2"),
@@ -401,4 +588,5 @@ RIGHT = {
         gathered,
     ],
     "mix_pictures": [mix_as_a_product, mix_by_scattering, mix_by_loop, mix_by_lerp],
+    "train_one_epoch": [epoch_with_a_helper, epoch_by_hand, epoch_by_loader],
 }

@@ -1,6 +1,7 @@
-"""Exercises of lesson 06: the order of a merged token, other neighbourhoods, others' weights."""
+"""Exercises of lesson 06: stacking, merging, their order, other neighbourhoods, others' weights."""
 
 import torch
+from torch import nn
 
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake
 from swinlib.windows import pad_to_multiple
@@ -388,4 +389,211 @@ UNFOLD = Exercise(
     ),
 )
 
-EXERCISES = (WHERE, NEIGHBOURS, UNFOLD)
+# --- four neighbours, one behind the other ------------------------------------------------------
+
+
+def space_to_depth(x):
+    """Stack every 2 x 2 neighbourhood in the channels: (B, H, W, C) to (B, H/2, W/2, 4C)."""
+    x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, row, W/2, column, C)
+    return x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # the row runs faster than the column
+
+
+def _by_two(version):
+    """A way to merge neighbourhoods of any size, for 2 x 2 alone."""
+
+    def of_two(x):
+        return version(x, (2, 2))
+
+    of_two.__name__ = version.__name__
+    return of_two
+
+
+def _even_maps():
+    numbers = torch.arange(16.0).view(1, 4, 4, 1)
+    wide = torch.arange(2 * 4 * 6 * 3.0).view(2, 4, 6, 3)
+    scattered = torch.randn(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    scattered = scattered.permute(0, 3, 2, 1)  # (2, 8, 6, 3), channels far apart
+    return [
+        Case("a 4 x 4 grid of counting numbers", (numbers,)),
+        Case("a map that is wider than high", (numbers.view(1, 2, 8, 1),)),
+        Case("two channels", (numbers.view(1, 2, 4, 2),)),
+        Case("two pictures with three channels", (wide,)),
+        Case("a single neighbourhood", (wide[:1, :2, :2],)),
+        Case("a tensor that does not lie in memory in order", (scattered,)),
+        Case("half precision", (scattered.half(),)),
+    ]
+
+
+DEPTH = Exercise(
+    solution=space_to_depth,
+    cases=_even_maps,
+    checked_on="7 maps: wide ones, one to three channels, two pictures, a single neighbourhood, "
+    "scattered memory, half precision",
+    hints=(
+        "All top left tokens at once are a slice with a step of 2 along the rows and along the "
+        "columns. Where does the slice of the bottom left tokens begin?",
+        "Four slices of `(B, H/2, W/2, C)`, put together along the last axis with `torch.cat`. In "
+        "which order? The first merged token of the counting grid is 0, 4, 1, 5.",
+        "`x[:, row::2, column::2]` for (row, column) in the order (0, 0), (1, 0), (0, 1), (1, 1).",
+    ),
+    mistakes=(
+        Mistake(
+            "the four stand along the rows, 0, 1, 4, 5. The official order goes down first: top "
+            "left, bottom left, top right, bottom right.",
+            _by_two(_merged_along_rows),
+        ),
+        Mistake(
+            "the four numbers of a channel stand together, as `nn.Unfold` has them. Wanted: all C "
+            "numbers of one token, then all of the token below it.",
+            _by_two(_merged_by_channel),
+        ),
+        Mistake(
+            "the four go down first, as they should, but the numbers of a channel stand together. "
+            "Wanted: all C numbers of one token, then all of the next.",
+            _by_two(_merged_by_channel_down),
+        ),
+        Mistake(
+            "it puts four tokens of a row together. A neighbourhood has two rows and two columns, "
+            "and a `view` alone cannot gather it.",
+            _by_two(_merged_by_view),
+        ),
+        Mistake(
+            "it cuts the map into four quarters and lays those behind one another. Neighbours are "
+            "wanted: the slices need a step of 2.",
+            _by_two(_merged_quarters),
+        ),
+        Mistake(
+            "it takes the mean of the four, which is pooling. Stacking keeps every number.",
+            _by_two(_merged_mean),
+        ),
+    ),
+)
+
+# --- the whole merging --------------------------------------------------------------------------
+
+
+def patch_merging(x, norm, reduction):
+    """Halve height and width, double the channels: (B, H, W, C) to (B, H/2, W/2, 2C)."""
+    x = pad_to_multiple(x, 2)
+    x = torch.cat([x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)], dim=-1)
+    return reduction(norm(x))
+
+
+def _merging_with(stack):
+    """The merging with another way to stack a padded map."""
+
+    def merging(x, norm, reduction):
+        return reduction(norm(stack(pad_to_multiple(x, 2), (2, 2))))
+
+    merging.__name__ = f"_merging{stack.__name__}"
+    return merging
+
+
+def _merging_without_norm(x, norm, reduction):
+    return reduction(space_to_depth(pad_to_multiple(x, 2)))
+
+
+def _merging_without_reduction(x, norm, reduction):
+    return norm(space_to_depth(pad_to_multiple(x, 2)))
+
+
+def _merging_drops_odd(x, norm, reduction):
+    return patch_merging(x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2], norm, reduction)
+
+
+def _merging_pads_late(x, norm, reduction):
+    _, H, W, _ = x.shape
+    x = _merging_drops_odd(x, norm, reduction)
+    return nn.functional.pad(x, (0, 0, 0, W % 2, 0, H % 2))
+
+
+def _merging_pads_first(x, norm, reduction):
+    _, H, W, _ = x.shape
+    x = nn.functional.pad(x, (0, 0, W % 2, 0, H % 2, 0))
+    return patch_merging(x, norm, reduction)
+
+
+def _merging_twice_normed(x, norm, reduction):
+    return reduction(norm(norm(space_to_depth(pad_to_multiple(x, 2)))))
+
+
+def _whole_mergings():
+    generator = torch.Generator().manual_seed(0)
+
+    def layers(C, dtype=torch.float32):
+        norm = nn.LayerNorm(4 * C)
+        reduction = nn.Linear(4 * C, 2 * C, bias=False)
+        for p in (*norm.parameters(), *reduction.parameters()):
+            p.requires_grad_(False).copy_(torch.randn(p.shape, generator=generator))
+        return norm.to(dtype), reduction.to(dtype)
+
+    def tokens(*shape):
+        return torch.randn(shape, generator=generator)
+
+    scattered = tokens(2, 3, 7, 4).permute(0, 3, 2, 1)  # (2, 4, 7, 3), channels far apart
+    return [
+        Case("an even map", (tokens(1, 4, 4, 2), *layers(2))),
+        Case("two wide pictures", (tokens(2, 4, 10, 3), *layers(3))),
+        Case("an odd height", (tokens(2, 5, 4, 2), *layers(2))),
+        Case("an odd width", (tokens(1, 4, 7, 2), *layers(2))),
+        Case("both sides odd", (tokens(2, 5, 7, 3), *layers(3))),
+        Case("a single token", (tokens(1, 1, 1, 4), *layers(4))),
+        Case("a tensor that does not lie in memory in order", (scattered, *layers(3))),
+        Case("half precision", (scattered.half(), *layers(3, torch.float16))),
+    ]
+
+
+MERGING = Exercise(
+    solution=patch_merging,
+    cases=_whole_mergings,
+    checked_on="8 maps: even and odd sides, two pictures, a single token, scattered memory, half "
+    "precision",
+    allowed=(pad_to_multiple,),
+    hints=(
+        "Four steps, in the lesson's order: pad, stack, norm, reduce. Which of them know of C, and "
+        "which of 4C?",
+        "`pad_to_multiple(x, 2)` makes both sides even, with zeros at the bottom and on the right. "
+        "It must come first: afterwards the odd row is gone.",
+        "Then your `space_to_depth`, then `norm`, which takes 4C numbers, then `reduction`, which "
+        "makes 2C of them.",
+    ),
+    mistakes=(
+        Mistake(
+            "the four are stacked along the rows. The official order goes down first: 0, 4, 1, 5.",
+            _merging_with(_merged_along_rows),
+        ),
+        Mistake(
+            "the numbers of a channel are stacked together, as `nn.Unfold` does. All C numbers of "
+            "one token come first.",
+            _merging_with(_merged_by_channel),
+        ),
+        Mistake(
+            "four tokens of a row are taken for a neighbourhood: a `view` alone cannot gather it.",
+            _merging_with(_merged_by_view),
+        ),
+        Mistake(
+            "the norm is missing, between stacking and the linear layer.", _merging_without_norm
+        ),
+        Mistake(
+            "4C numbers come out: the linear layer, `reduction`, was not asked.",
+            _merging_without_reduction,
+        ),
+        Mistake(
+            "an odd row or column is cut off. Pad it, so that its tokens find partners.",
+            _merging_drops_odd,
+        ),
+        Mistake(
+            "the padding comes after the merging, as whole tokens of zeros. Pad first, so that the "
+            "odd row is merged with the zeros.",
+            _merging_pads_late,
+        ),
+        Mistake(
+            "the padding comes in at the top or on the left. It belongs at the bottom and on the "
+            "right.",
+            _merging_pads_first,
+        ),
+        Mistake("it is normed twice.", _merging_twice_normed),
+    ),
+)
+
+EXERCISES = (DEPTH, MERGING, WHERE, NEIGHBOURS, UNFOLD)

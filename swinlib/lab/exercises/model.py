@@ -1,9 +1,12 @@
-"""Exercises of lesson 07: rates, shifts, and a block of another family."""
+"""Exercises of lesson 07: rates, a block's forward pass, shifts, a block of another family."""
 
 import torch
+from torch import nn
 
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake, agree
-from swinlib.windows import window_partition, window_reverse
+from swinlib.model import Mlp, SwinTransformerBlock, WindowAttention
+from swinlib.shift import cyclic_shift, reverse_cyclic_shift, shifted_window_mask
+from swinlib.windows import pad_to_multiple, window_partition, window_reverse
 
 # --- drop path rates, stage by stage ------------------------------------------------------------
 
@@ -235,8 +238,8 @@ SHIFTS = Exercise(
             _shifts_always,
         ),
         Mistake(
-            "where one axis has a single window, it gives up the shift of the other as well. Each "
-            "axis decides for itself.",
+            "where one axis has a single window, it gives up the shift of the other as well. That "
+            "is the rule of the official classification code; here each axis decides for itself.",
             _shifts_if_both,
         ),
         Mistake(
@@ -434,4 +437,233 @@ GRID = Exercise(
     ),
 )
 
-EXERCISES = (RATES, SHIFTS, GRID)
+# --- a block's forward pass ---------------------------------------------------------------------
+
+
+def block_forward(x, block):
+    """Both equations of a block, on a map larger than its window: (B, H, W, C) to the same."""
+    (H, W), M, s = x.shape[1:3], block.window_size, block.shift_size
+    y = pad_to_multiple(block.norm1(x), M)
+    padded = y.shape[1:3]
+    windows = window_partition(cyclic_shift(y, s), M).flatten(1, 2)
+    windows = block.attn(windows, shifted_window_mask(*padded, M, s)).unflatten(1, M)
+    y = reverse_cyclic_shift(window_reverse(windows, M, *padded), s)[:, :H, :W]
+    x = x + block.drop_path(y)
+    return x + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def _attended(x, block, masked=True, there=cyclic_shift, back=reverse_cyclic_shift):
+    """Attention in windows on a map that is normed already."""
+    (H, W), M, s = x.shape[1:3], block.window_size, block.shift_size
+    x = pad_to_multiple(x, M)
+    padded = x.shape[1:3]
+    windows = window_partition(there(x, s), M).flatten(1, 2)
+    mask = shifted_window_mask(*padded, M, s) if masked else None
+    windows = block.attn(windows, mask).unflatten(1, M)
+    return back(window_reverse(windows, M, *padded), s)[:, :H, :W]
+
+
+def _left(x, _):
+    return x
+
+
+def _block_with(**changes):
+    """The block with another way to attend."""
+
+    def forward(x, block):
+        x = x + block.drop_path(_attended(block.norm1(x), block, **changes))
+        return x + block.drop_path(block.mlp(block.norm2(x)))
+
+    return forward
+
+
+_block_without_mask = _block_with(masked=False)
+_block_not_rolled_back = _block_with(back=_left)
+_block_never_rolled = _block_with(there=_left, back=_left)
+_block_rolled_the_other_way = _block_with(there=reverse_cyclic_shift, back=cyclic_shift)
+_block_rolled_twice = _block_with(back=cyclic_shift)
+
+
+def _block_norms_behind(x, block):
+    x = x + block.drop_path(block.norm1(_attended(x, block)))
+    return x + block.drop_path(block.norm2(block.mlp(x)))
+
+
+def _block_norms_the_sum(x, block):
+    x = block.norm1(x + block.drop_path(_attended(x, block)))
+    return block.norm2(x + block.drop_path(block.mlp(x)))
+
+
+def _block_norm_on_the_road(x, block):
+    """The residual takes what the norm made of x."""
+    x = block.norm1(x)
+    x = block.norm2(x + block.drop_path(_attended(x, block)))
+    return x + block.drop_path(block.mlp(x))
+
+
+def _block_no_norms(x, block):
+    x = x + block.drop_path(_attended(x, block))
+    return x + block.drop_path(block.mlp(x))
+
+
+def _block_one_residual(x, block):
+    y = block.drop_path(_attended(block.norm1(x), block))
+    return x + block.drop_path(block.mlp(block.norm2(y)))
+
+
+def _block_no_first_residual(x, block):
+    x = block.drop_path(_attended(block.norm1(x), block))
+    return x + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def _block_no_second_residual(x, block):
+    x = x + block.drop_path(_attended(block.norm1(x), block))
+    return block.drop_path(block.mlp(block.norm2(x)))
+
+
+def _block_side_by_side(x, block):
+    y = block.drop_path(_attended(block.norm1(x), block))
+    return x + y + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def _block_pads_first(x, block):
+    """The norm sees the padding, and its bias is no zero."""
+    H, W = x.shape[1:3]
+    y = block.norm1(pad_to_multiple(x, block.window_size))
+    x = x + block.drop_path(_attended(y, block)[:, :H, :W])
+    return x + block.drop_path(block.mlp(block.norm2(x)))
+
+
+def _block_never_drops(x, block):
+    x = x + _attended(block.norm1(x), block)
+    return x + block.mlp(block.norm2(x))
+
+
+def _block_drops_the_road(x, block):
+    x = block.drop_path(x + _attended(block.norm1(x), block))
+    return block.drop_path(x + block.mlp(block.norm2(x)))
+
+
+class Halve(nn.Module):
+    """Stands in for drop path where a case must give the same result twice."""
+
+    def forward(self, x):
+        return x / 2
+
+
+def _blocks():
+    generator = torch.Generator().manual_seed(0)
+
+    def block(C, heads, window, shift):
+        made = SwinTransformerBlock(C, heads, window, shift).eval().requires_grad_(False)
+        for name, p in made.named_parameters():
+            numbers = torch.randn(p.shape, generator=generator)
+            p.copy_(numbers * (p.shape[1] ** -0.5 if p.ndim > 1 and "table" not in name else 1))
+        return made
+
+    def tokens(*shape):
+        return torch.randn(shape, generator=generator)
+
+    halved = block(4, 2, (2, 2), (1, 1))
+    halved.drop_path = Halve()
+    scattered = tokens(2, 6, 10, 8).permute(0, 3, 2, 1)  # (2, 8, 10, 6)
+    return [
+        Case("ordinary windows", (tokens(1, 4, 4, 2), block(2, 1, (2, 2), (0, 0)))),
+        Case("shifted windows", (tokens(1, 4, 4, 2), block(2, 1, (2, 2), (1, 1)))),
+        Case("two wide maps", (tokens(2, 8, 12, 4), block(4, 2, (4, 4), (2, 2)))),
+        Case("a map that must be padded", (tokens(2, 7, 10, 4), block(4, 2, (4, 4), (0, 0)))),
+        Case("padded and shifted", (tokens(2, 9, 13, 4), block(4, 2, (4, 4), (2, 2)))),
+        Case(
+            "windows that are not square, an uneven shift",
+            (tokens(1, 9, 10, 4), block(4, 1, (3, 5), (1, 2))),
+        ),
+        Case("a stand-in for drop path, which halves", (tokens(1, 4, 6, 4), halved)),
+        Case("scattered memory", (scattered, block(6, 2, (4, 5), (2, 2)))),
+        Case("half precision", (tokens(1, 6, 7, 4).half(), block(4, 2, (3, 3), (1, 1)).half())),
+    ]
+
+
+BLOCK = Exercise(
+    solution=block_forward,
+    cases=_blocks,
+    checked_on="9 blocks: with and without shift, padded maps, windows that are not square, drop "
+    "path on both branches, scattered memory, half precision",
+    allowed=(
+        *(pad_to_multiple, window_partition, window_reverse),
+        *(cyclic_shift, reverse_cyclic_shift, shifted_window_mask),
+        *(WindowAttention.forward, Mlp.forward, Halve.forward),
+    ),
+    hints=(
+        "Two lines do the equations, if a helper does the attention: norm, pad, roll, cut into "
+        "windows, attend, and then all of it backwards. What is the reverse of each step, and in "
+        "which order?",
+        "Attention wants windows as `(B*num_windows, N, C)`: `.flatten(1, 2)` behind the "
+        "partition, and afterwards `.unflatten(1, block.window_size)`. The mask is made for the "
+        "*padded* map, `shifted_window_mask(padded_H, padded_W, window_size, shift_size)`.",
+        "The norm comes before the padding, the crop `[:, :H, :W]` at the very end of attention. "
+        "Each branch goes through `block.drop_path` and is added to what came into it, not to its "
+        "normed copy.",
+    ),
+    mistakes=(
+        Mistake(
+            "the mask is missing: after the roll strangers share a window, and here they attend to "
+            "each other.",
+            _block_without_mask,
+        ),
+        Mistake(
+            "the map is not rolled back: every token ends where another one stood.",
+            _block_not_rolled_back,
+        ),
+        Mistake(
+            "nothing is rolled, although the block is a shifted one; a mask alone is no shift.",
+            _block_never_rolled,
+        ),
+        Mistake(
+            "it is rolled the other way round: the shift goes up and to the left first, as "
+            "`cyclic_shift` does, and then back.",
+            _block_rolled_the_other_way,
+        ),
+        Mistake(
+            "it is rolled on where it should be rolled back.",
+            _block_rolled_twice,
+        ),
+        Mistake(
+            "the norms stand behind the branches. In Swin they stand in front: MLP(LN(z)).",
+            _block_norms_behind,
+        ),
+        Mistake(
+            "the norm takes the sum of branch and residual, as the first transformer did. Here it "
+            "stands inside the branch, in front of attention and of the MLP.",
+            _block_norms_the_sum,
+        ),
+        Mistake(
+            "the residual carries the normed map on. It is what came in that is added, not what "
+            "the norm made of it.",
+            _block_norm_on_the_road,
+        ),
+        Mistake("the norms are missing.", _block_no_norms),
+        Mistake(
+            "one residual goes round both branches. Each branch has one of its own.",
+            _block_one_residual,
+        ),
+        Mistake("the residual beside attention is missing.", _block_no_first_residual),
+        Mistake("the residual beside the MLP is missing.", _block_no_second_residual),
+        Mistake(
+            "the MLP sees the map as it was before attention. It works on what attention made of "
+            "it.",
+            _block_side_by_side,
+        ),
+        Mistake(
+            "the padding goes through the norm, whose bias turns its zeros into other numbers. "
+            "Norm first, then pad.",
+            _block_pads_first,
+        ),
+        Mistake("`block.drop_path` is not asked. Each branch goes through it.", _block_never_drops),
+        Mistake(
+            "drop path takes the residual along. Only the branch goes through it.",
+            _block_drops_the_road,
+        ),
+    ),
+)
+
+EXERCISES = (RATES, BLOCK, SHIFTS, GRID)

@@ -1,4 +1,4 @@
-"""Exercises of lesson 05: from number to offset, windows with any number of axes, other windows."""
+"""Exercises of lesson 05: the index, from number to offset, any number of axes, other windows."""
 
 import torch
 import torch.nn.functional as F
@@ -515,4 +515,98 @@ RESIZE = Exercise(
     ),
 )
 
-EXERCISES = (OFFSET, AXES, RESIZE)
+# --- the index of a window ----------------------------------------------------------------------
+
+
+def relative_position_index(window_size):
+    """(N, N) of int64: the number of every pair's offset, in a window of (Mh, Mw) tokens."""
+    Mh, Mw = window_size
+    y = torch.arange(Mh).repeat_interleave(Mw)  # the row of each token: 0, 0, ..., 1, 1, ...
+    x = torch.arange(Mw).repeat(Mh)  # its column: 0, 1, ..., 0, 1, ...
+    dy = y[:, None] - y + Mh - 1  # queries down, keys across; from 0 on
+    dx = x[:, None] - x + Mw - 1
+    return dy * (2 * Mw - 1) + dx
+
+
+def _square_factor(window_size):
+    """The 2M - 1 of the height."""
+    dy, dx = _offsets(window_size)
+    return dy * (2 * window_size[0] - 1) + dx
+
+
+def _columns_count_for_more(window_size):
+    """dx, times the length of a column of the table, plus dy."""
+    dy, dx = _offsets(window_size)
+    return dx * (2 * window_size[0] - 1) + dy
+
+
+def _some_windows():
+    return [
+        Case("the smallest window", ((2, 2),)),
+        Case("a square window", ((3, 3),)),
+        Case("a window that is wider than high", ((2, 3),)),
+        Case("a window that is higher than wide", ((4, 2),)),
+        Case("a single row", ((1, 4),)),
+        Case("a single column", ((5, 1),)),
+        Case("the window of the paper", ((7, 7),)),
+    ]
+
+
+INDEX = Exercise(
+    solution=relative_position_index,
+    cases=_some_windows,
+    checked_on="7 windows: square, wide, high, a single row, a single column, 7 x 7",
+    hints=(
+        "Begin with two vectors of N numbers: the row and the column of each token. "
+        "`v[:, None] - v[None, :]` then holds the difference of every pair.",
+        "Both parts of an offset must count from 0: what is the smallest dy, and the smallest dx? "
+        "Then section 3: a step down counts for a whole row of the table.",
+        "dy + Mh - 1 is a row of the table, dx + Mw - 1 a column of it, and a row has 2 * Mw - 1 "
+        "places. The rows of the tokens are `torch.arange(Mh).repeat_interleave(Mw)`.",
+    ),
+    mistakes=(
+        Mistake(
+            "the two parts are added up without a factor, so that above and left share a number.",
+            _index_without_factor,
+        ),
+        Mistake(
+            "the factor is made from the height of the window. How long is one row of the table?",
+            _square_factor,
+        ),
+        Mistake(
+            "the factor is the width of the window, as if the tokens' numbers were subtracted: the "
+            "end of a row and the start of the next look like neighbours. Offsets along a row are "
+            "almost twice as many.",
+            _index_window_as_factor,
+        ),
+        Mistake(
+            "the factor is one too large, so that some numbers are never used. How many different "
+            "dx are there?",
+            _index_long_factor,
+        ),
+        Mistake(
+            "this is key minus query. Queries go down, keys across, and the offset is query minus "
+            "key.",
+            _index_key_minus_query,
+        ),
+        Mistake(
+            "the numbers are right but for where they start: both parts must count from 0.",
+            _index_negative,
+        ),
+        Mistake(
+            "a step to the side counts for more than a step down. The table is read row by row, so "
+            "it is dy that is multiplied.",
+            _columns_count_for_more,
+        ),
+        Mistake(
+            "the tokens are counted down the columns. Token 1 is the right neighbour of token 0.",
+            _index_tokens_backwards,
+        ),
+        Mistake(
+            "it takes distances for offsets: left and right share a number.",
+            _index_without_sign,
+        ),
+    ),
+)
+
+EXERCISES = (INDEX, OFFSET, AXES, RESIZE)

@@ -1,9 +1,12 @@
-"""Exercises of lesson 08: a schedule, a loss, a mixture of pictures."""
+"""Exercises of lesson 08: an epoch of training, a schedule, a loss, a mixture of pictures."""
+
+import inspect
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.lab.exercises.checking import Case, Exercise, Mistake, agree, describe
 
 # --- a schedule in the shape of a trapezium -----------------------------------------------------
 
@@ -409,4 +412,256 @@ MIXUP = Exercise(
     ),
 )
 
-EXERCISES = (SCHEDULE, LOSS, MIXUP)
+# --- one epoch of training ----------------------------------------------------------------------
+
+
+def train_one_epoch(start, images, labels, order, batch_size, rates, clip_norm):
+    """One pass over all pictures, in the given order: trains in place, returns the mean loss."""
+    model, optimizer = start()
+    model.train()
+    total = 0.0
+    for step, chosen in enumerate(order.split(batch_size)):
+        for group in optimizer.param_groups:
+            group["lr"] = rates[step]
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        total += loss.item() * len(chosen)  # a smaller last batch counts for less
+    return total / len(order)
+
+
+def _epoch(
+    start,
+    images,
+    labels,
+    order,
+    batch_size,
+    rates,
+    clip_norm,
+    clip=nn.utils.clip_grad_norm_,
+    keep_gradients=False,
+    set_rate=True,
+    all_groups=True,
+    training=True,
+    stepping=True,
+    softmax=False,
+    whole_batches=False,
+    by_batch=False,
+):
+    """The epoch, with one of its steps done otherwise."""
+    model, optimizer = start()
+    model.train(training)
+    losses = []
+    for step, chosen in enumerate(order.split(batch_size)):
+        if whole_batches and len(chosen) < batch_size:
+            continue
+        for group in optimizer.param_groups[: None if all_groups else 1]:
+            group["lr"] = rates[step] if set_rate else group["lr"]
+        logits = model(images[chosen])
+        loss = F.cross_entropy(logits.softmax(-1) if softmax else logits, labels[chosen])
+        if not keep_gradients:
+            optimizer.zero_grad()
+        loss.backward()
+        clip(list(model.parameters()), clip_norm)
+        if stepping:
+            optimizer.step()
+        losses += [loss.item()] if by_batch else [loss.item()] * len(chosen)
+    return sum(losses) / len(losses)
+
+
+def _epoch_with(**changes):
+    def epoch(*args):
+        return _epoch(*args, **changes)
+
+    return epoch
+
+
+def _each_alone(parameters, clip_norm):
+    for parameter in parameters:
+        nn.utils.clip_grad_norm_([parameter], clip_norm)
+
+
+def _never(parameters, clip_norm):
+    pass
+
+
+_gradients_add_up = _epoch_with(keep_gradients=True)
+_epoch_unclipped = _epoch_with(clip=_never)
+_epoch_clipped_by_value = _epoch_with(clip=nn.utils.clip_grad_value_)
+_epoch_clipped_alone = _epoch_with(clip=_each_alone)
+_epoch_at_one_rate = _epoch_with(set_rate=False)
+_epoch_one_group = _epoch_with(all_groups=False)
+_epoch_in_eval_mode = _epoch_with(training=False)
+_epoch_without_steps = _epoch_with(stepping=False)
+_epoch_softmax_twice = _epoch_with(softmax=True)
+_epoch_whole_batches = _epoch_with(whole_batches=True)
+_epoch_mean_of_means = _epoch_with(by_batch=True)
+
+
+def _epoch_unshuffled(start, images, labels, order, *others):
+    return _epoch(start, images, labels, torch.arange(len(order)), *others)
+
+
+def _epoch_labels_stay(start, images, labels, order, *others):
+    """The pictures in the given order, and the labels in their own."""
+    return _epoch(start, images[order], labels, torch.arange(len(order)), *others)
+
+
+def same_loss(got, wanted, *_):
+    """As `agree`, to the rounding of the weights, which are float32."""
+    if not isinstance(got, float | torch.Tensor):
+        return f"returns {describe(got)}, wanted the mean loss, a number"
+    return agree(torch.as_tensor(got).detach().float(), torch.tensor(wanted))
+
+
+class Descent:
+    """Plain gradient descent behind the interface of `torch.optim`, whose first use takes seconds.
+
+    Args:
+        groups: dicts with "params" and perhaps "weight_decay".
+        lr: their learning rate.
+    """
+
+    def __init__(self, groups: list[dict], lr: float):
+        self.param_groups = [{"weight_decay": 0.0, **group, "lr": lr} for group in groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None if set_to_none or p.grad is None else torch.zeros_like(p)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p -= group["lr"] * (p.grad + group["weight_decay"] * p)
+
+
+def _start_with(make, weight_decay=0.1, lr=0.01):
+    """A function that gives a fresh model, in eval mode, and its optimiser with two groups."""
+
+    def start():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = make().eval()
+        decay = [p for p in model.parameters() if p.ndim > 1]
+        keep = [p for p in model.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": weight_decay}, {"params": keep}]
+        return model, Descent(groups, lr)
+
+    return start
+
+
+def _linear():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+
+
+def _normed():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+
+def _epochs():
+    g = torch.Generator().manual_seed(0)
+
+    def pictures(n):
+        return torch.randn(n, 3, 2, 2, generator=g), torch.randint(0, 3, (n,), generator=g)
+
+    linear, normed = _start_with(_linear), _start_with(_normed)
+    return [
+        Case("a single batch", (linear, *pictures(4), torch.arange(4), 4, [0.1], 100.0)),
+        Case("two batches", (linear, *pictures(8), torch.arange(8), 4, [0.01, 0.01], 100.0)),
+        Case(
+            "an order of its own",
+            (linear, *pictures(8), torch.randperm(8, generator=g), 4, [0.01, 0.01], 100.0),
+        ),
+        Case(
+            "another rate for each step",
+            (linear, *pictures(9), torch.randperm(9, generator=g), 3, [0.3, 0.1, 0.02], 100.0),
+        ),
+        Case(
+            "a last batch that is smaller",
+            (linear, *pictures(10), torch.randperm(10, generator=g), 4, [0.1, 0.2, 0.1], 100.0),
+        ),
+        Case(
+            "gradients that must be clipped",
+            (linear, *pictures(8), torch.randperm(8, generator=g), 4, [0.2, 0.2], 0.3),
+        ),
+        Case(
+            "a model with batch norm",
+            (normed, *pictures(9), torch.randperm(9, generator=g), 3, [0.1, 0.1, 0.1], 1.0),
+        ),
+    ]
+
+
+EPOCH = Exercise(
+    solution=train_one_epoch,
+    cases=_epochs,
+    agree=same_loss,
+    allowed=(_start_with(_linear), Descent.zero_grad, inspect.unwrap(Descent.step)),
+    checked_on="7 epochs: orders and rates of their own, a smaller last batch, clipped gradients, "
+    "two groups of parameters, batch norm",
+    hints=(
+        "Before the loop: a model, its optimiser, training mode, and somewhere to add up losses. "
+        "Inside: which pictures, which rate, forward, loss, backward, step.",
+        "`order.split(batch_size)` gives the numbers of each batch's pictures, and "
+        "`images[chosen]` picks them. A rate is set in every one of `optimizer.param_groups`.",
+        "Old gradients must go before `backward()`, and the new ones are clipped between it and "
+        "`step()`. For the mean, weight each batch's loss by its number of pictures.",
+    ),
+    mistakes=(
+        Mistake(
+            "gradients of earlier batches add up. PyTorch keeps them until they are set to zero.",
+            _gradients_add_up,
+        ),
+        Mistake("the gradients are not clipped.", _epoch_unclipped),
+        Mistake(
+            "each number of the gradient is cut off by itself, which turns its direction. Clip the "
+            "length of the whole gradient: `clip_grad_norm_`.",
+            _epoch_clipped_by_value,
+        ),
+        Mistake(
+            "each parameter's gradient is clipped by itself. The length is that of all of them "
+            "together.",
+            _epoch_clipped_alone,
+        ),
+        Mistake(
+            "the learning rates given are not used: set one in every group before each step.",
+            _epoch_at_one_rate,
+        ),
+        Mistake(
+            "only the first group of parameters gets the learning rate. The biases and norms are "
+            "in the second.",
+            _epoch_one_group,
+        ),
+        Mistake("the pictures are taken as they stand, not in the given order.", _epoch_unshuffled),
+        Mistake(
+            "the pictures are shuffled and their labels are not, so that most are wrong.",
+            _epoch_labels_stay,
+        ),
+        Mistake(
+            "the smaller batch at the end is left out. Here it counts too.", _epoch_whole_batches
+        ),
+        Mistake(
+            "the mean is taken over batches, so that pictures of a small one count for more. Take "
+            "it over pictures.",
+            _epoch_mean_of_means,
+        ),
+        Mistake(
+            "the model stays in eval mode. Say that it is training.",
+            _epoch_in_eval_mode,
+        ),
+        Mistake(
+            "nothing is learned: the gradients are computed, and no step is taken.",
+            _epoch_without_steps,
+        ),
+        Mistake(
+            "there is a softmax in front of `F.cross_entropy`, which has one inside.",
+            _epoch_softmax_twice,
+        ),
+    ),
+)
+
+EXERCISES = (EPOCH, SCHEDULE, LOSS, MIXUP)

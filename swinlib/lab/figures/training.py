@@ -1,10 +1,25 @@
-"""Figures of lesson 08: pictures, the schedule, curves, the confusion matrix, attention maps."""
+"""Figures of lesson 08: pictures, the schedule, curves, recipes compared, attention maps."""
+
+from collections.abc import Iterable
+from statistics import fmean, variance
 
 import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from swinlib.lab.pictures import show_image
-from swinlib.lab.style import ACCENT, CALM, INK, panels
+from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, panels
+from swinlib.training.runs import RecordedRun
+
+
+def banner(text: str) -> None:
+    """A line that nobody overlooks, on a coloured box."""
+    figure, ax = plt.subplots(figsize=(8.5, 0.75))
+    ax.set_position((0, 0, 1, 1))
+    ax.add_patch(Rectangle((0, 0), 1, 1, facecolor=ACCENT, transform=ax.transAxes))
+    ax.text(0.5, 0.47, text, ha="center", va="center", color="white", size=21, weight="bold")
+    ax.axis("off")
+    plt.show()
 
 
 def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
@@ -51,6 +66,21 @@ def schedule(
     plt.show()
 
 
+def rate_sweep(losses: dict[float, float], chosen: float) -> None:
+    """The loss that each of several learning rates ends in.
+
+    Args:
+        losses: learning rate to mean loss.
+        chosen: a rate to mark.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
+    ax.plot(list(losses), list(losses.values()), "o-", color=CALM, markersize=5)
+    ax.axvline(chosen, color=INK, linewidth=1, linestyle=":")
+    ax.set(xscale="log", xlabel="learning rate, constant", ylabel="mean loss of the epoch")
+    ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+    plt.show()
+
+
 def curves(runs: dict[str, list[dict]]) -> None:
     """Loss and accuracy of every epoch, training and validation.
 
@@ -80,10 +110,11 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
 
     Args:
         measure: what lies on the horizontal axis, "epoch" or "seconds" (drawn as minutes).
-        groups: title to the histories of its runs, as `train` returns them.
+        groups: title to the histories of its runs, as `train` returns them; up to six.
     """
     figure, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-    looks = ((CALM, "o-"), (ACCENT, "s--"), (INK, "^:"))
+    colours = (CALM, ACCENT, INK, REGION_COLOURS[2], REGION_COLOURS[5], REGION_COLOURS[6])
+    looks = tuple(zip(colours, ("o-", "s--", "^:", "v-", "D--", "x:"), strict=True))
     for (title, histories), (colour, look) in zip(groups.items(), looks, strict=False):
         for number, history in enumerate(histories):
             unit = 60 if measure == "seconds" else 1
@@ -100,30 +131,69 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
     plt.show()
 
 
-def ablation(results: dict[str, list[float]], whole: str) -> None:
-    """Test accuracies of variants: a dot for each seed, a bar at their mean.
+def validation_accuracy(run: RecordedRun) -> float:
+    """The best epoch's, 0 to 1: what recipes are compared by, so that the test is left alone."""
+    return run.history[run.best_epoch - 1]["val_accuracy"]
+
+
+def seed_spread(groups: Iterable[list[RecordedRun]]) -> float:
+    """How far validation accuracies of one recipe lie apart: their pooled standard deviation.
 
     Args:
-        results: variant to accuracies from 0 to 1.
-        whole: the variant that the others are compared with; a line goes through its mean.
+        groups: runs that differ in their seeds alone, a list for each recipe. Lists of one run say
+            nothing about it.
+
+    Raises:
+        ValueError: no recipe has two runs.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 0.45 * len(results) + 0.9), layout="constrained")
-    means = {name: sum(values) / len(values) for name, values in results.items()}
-    ax.axvline(100 * means[whole], color=INK, linewidth=1, linestyle=":")
-    for row, (name, values) in enumerate(results.items()):
+    several = [[validation_accuracy(run) for run in runs] for runs in groups if len(runs) > 1]
+    if not several:
+        raise ValueError("the spread over seeds needs a recipe with at least two runs")
+    squares = sum(variance(values) * (len(values) - 1) for values in several)
+    return (squares / sum(len(values) - 1 for values in several)) ** 0.5
+
+
+def compare_recipes(
+    groups: dict[str, list[RecordedRun]], whole: str, spread: float | None = None
+) -> dict[str, tuple[float, float]]:
+    """Validation accuracies of recipes: a dot for each run, a bar at their mean.
+
+    Args:
+        groups: recipe to its runs, one or several.
+        whole: the recipe that the others are compared with; a line goes through its mean.
+        spread: over seeds, for the error of a difference; default `seed_spread` of these groups.
+
+    Returns:
+        Each other recipe's difference from the whole and its standard error, in points.
+    """
+    spread = seed_spread(groups.values()) if spread is None else spread
+    values = {
+        name: [100 * validation_accuracy(run) for run in runs] for name, runs in groups.items()
+    }
+    mean = fmean(values[whole])
+    figure, ax = plt.subplots(figsize=(8.2, 0.45 * len(groups) + 0.9), layout="constrained")
+    ax.axvline(mean, color=INK, linewidth=1, linestyle=":")
+    differences = {}
+    for row, (name, own) in enumerate(values.items()):
         colour = CALM if name == whole else ACCENT
-        ax.plot([100 * v for v in values], [row] * len(values), "o", color=colour, markersize=6)
-        ax.plot([100 * means[name]], [row], "|", color=INK, markersize=18, markeredgewidth=2)
-        off = 100 * (means[name] - means[whole])
-        text = f"{100 * means[name]:.1f}" + ("" if name == whole else f"  ({off:+.1f})")
-        ax.annotate(text, (100 * max(values), row), (8, 0), textcoords="offset points",
+        ax.plot(own, [row] * len(own), "o", color=colour, markersize=6)
+        ax.plot([fmean(own)], [row], "|", color=INK, markersize=18, markeredgewidth=2)
+        text = f"{fmean(own):.1f}"
+        if name != whole:
+            error = 100 * spread * (1 / len(own) + 1 / len(values[whole])) ** 0.5
+            differences[name] = fmean(own) - mean, error
+            text += f"  ({differences[name][0]:+.1f} ± {error:.1f})"
+        ax.annotate(text, (max(own), row), (8, 0), textcoords="offset points",
                     va="center", fontsize=9,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-    ax.set_yticks(range(len(results)), results)
+    seeds = ["1 seed" if len(own) == 1 else f"{len(own)} seeds" for own in values.values()]
+    names = [f"{name}, {count}" for name, count in zip(values, seeds, strict=True)]
+    ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.margins(x=0.18, y=0.1)
-    ax.set_xlabel("test accuracy in per cent, one dot for each seed; in brackets against the whole")
+    ax.margins(x=0.22, y=0.1)
+    ax.set_xlabel(f"validation accuracy in per cent; in brackets against “{whole}”")
     plt.show()
+    return differences
 
 
 def bias_tables(tables: dict[str, Tensor]) -> None:
@@ -174,24 +244,31 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     plt.show()
 
 
-def attention_maps(rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]]) -> None:
+def attention_maps(
+    rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]],
+    names: tuple[str, ...] = (),
+    scores: tuple[dict[str, float], ...] = (),
+) -> None:
     """Pictures, and where one place of each looks in every block.
 
     Args:
         rows: for each picture the (3, H, W) of uint8; the (row, column) of the place, in pixels,
             marked in every panel; and title to (h, w), the attention weights of that place, mean
             over heads.
+        names: what stands at the left of each row.
+        scores: for each row class to probability, drawn as bars at its right, in this order.
     """
-    columns = 1 + len(rows[0][2])
+    columns = 1 + len(rows[0][2]) + bool(scores)
     side = min(1.9, 9.5 / columns)
     figure, axes = panels(columns, len(rows), width=side, height=side + 0.4 / len(rows))
     for number, (image, query, maps) in enumerate(rows):
         H, W = image.shape[-2:]
         own = axes[number * columns : (number + 1) * columns]
+        pictures = own[: 1 + len(maps)]
         picture = image.cpu().float() / 255
         show_image(own[0], picture)
-        titles = ["the picture", *maps] if number == 0 else [""] * columns
-        for ax, weights in zip(own[1:], maps.values(), strict=True):
+        titles = ["the picture", *maps] if number == 0 else [""] * len(pictures)
+        for ax, weights in zip(pictures[1:], maps.values(), strict=True):
             show_image(ax, picture.mean(0, keepdim=True).expand(3, -1, -1))
             ax.imshow(
                 weights / weights.max().clamp(min=1e-9),
@@ -201,7 +278,22 @@ def attention_maps(rows: list[tuple[Tensor, tuple[int, int], dict[str, Tensor]]]
                 vmin=0,
                 vmax=1,
             )
-        for ax, title in zip(own, titles, strict=True):
+        for ax, title in zip(pictures, titles, strict=True):
             ax.set_title(title, fontsize=8.5)
             ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
+        if names:
+            own[0].set_ylabel(names[number], fontsize=9)
+        if scores:
+            _score_bars(own[-1], scores[number])
     plt.show()
+
+
+def _score_bars(ax, scores: dict[str, float]) -> None:
+    """Class scores as bars, each with its name and per cent written on it."""
+    places = range(len(scores))
+    ax.barh(places, list(scores.values()), color=CALM, alpha=0.35, height=0.8)
+    for place, (name, score) in zip(places, scores.items(), strict=True):
+        ax.text(0.03, place, f"{name} {score:.0%}", va="center", fontsize=8)
+    ax.set(xlim=(0, 1), ylim=(len(scores) - 0.4, -0.6), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.set_box_aspect(1)
