@@ -15,7 +15,7 @@ HEAVY += ["swinlib.training"]
 
 # The order of the lessons: a module may use those before it.
 LESSONS = ["_checks", "patches", "attention", "windows", "shift", "position", "merging", "model"]
-BESIDE = ["cost", "pretrained", "recording"]
+BESIDE = ["cost", "pretrained", "recording", "onepage"]
 
 PROMISED = """
     image_to_patches patches_to_image PatchEmbed attention MultiHeadSelfAttention pad_to_multiple
