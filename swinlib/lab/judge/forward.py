@@ -1,0 +1,217 @@
+"""The same weights in both models, and where their numbers part."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from swinlib.lab.judge.mistakes import MISTAKES, Mistake
+from swinlib.lab.judge.models import give_weights, some_images, without_drawing
+from swinlib.lab.judge.places import TOLERANCE, Place, Run, Tap, compare
+
+# What divides evenly, what does not, oblong maps, and, last, one smaller than a window.
+SIZES = ((224, 224), (225, 190), (224, 448), (64, 48), (33, 57), (20, 24))
+QUICK = ((64, 48), (33, 57), (20, 24))  # enough to tell most mistakes apart
+
+
+@dataclass
+class Seen:
+    """What a model did at one size.
+
+    Attributes:
+        state: "equal", "differs", "unlike" (no shape that fits) or "stops".
+        place: the first place that differs.
+        after: the last place before it that is equal, None where all differ.
+        largest: the largest difference at the head where equal, else at the place; over the
+            place's largest number.
+        got, wanted: the numbers at the place, (B, H, W, C) or (B, C).
+        numbers: how many numbers came, where the shape does not fit.
+        says: what is wrong with the shape.
+        error: what stopped it.
+    """
+
+    state: str
+    place: Place | None = None
+    after: Place | None = None
+    largest: float = 0.0
+    got: Tensor | None = None
+    wanted: Tensor | None = None
+    numbers: int = 0
+    says: str = ""
+    error: Exception | None = None
+
+
+def first_difference(run: Run, wanted: dict[str, Tensor], places: list[Place], only=None) -> Seen:
+    """Where a run leaves the reference's.
+
+    What is equal further on proves what comes before, so that a place that was mistaken for
+    another in a strange class does no harm.
+
+    Args:
+        only: names of the places to look at; None for all that were found.
+    """
+    found = {
+        place: compare(run.outputs[place.name], wanted[place.name])
+        for place in places
+        if place.name in run.outputs and (only is None or place.name in only)
+    }
+    order = list(found)
+    equal = [number for number, place in enumerate(order) if found[place].equal]
+    after = order[equal[-1]] if equal else None
+    rest = order[equal[-1] + 1 :] if equal else order
+    if run.error is not None and not rest:
+        upcoming = places[places.index(after) + 1] if after else places[0]
+        return Seen("stops", upcoming, after, error=run.error)
+    if not rest:
+        return Seen("equal", largest=found[after].largest)
+    place = rest[0]
+    result, wanted_here = found[place], wanted[place.name]
+    if result.got is None:
+        numbers = sum(t.numel() for t in run.outputs[place.name])
+        return Seen("unlike", place, after, numbers=numbers, says=result.says, error=run.error)
+    seen = Seen("differs", place, after, result.largest, result.got, wanted_here)
+    return replace(seen, says=result.says, error=run.error)
+
+
+class Mistaken:
+    """The mistaken one-page models with one set of options and weights; their runs are kept."""
+
+    def __init__(self, options: dict, weights: dict[str, Tensor], places: list[Place]):
+        self.options, self.weights, self.places = options, weights, places
+        self.run = lru_cache(maxsize=None)(self._run)
+
+    def _run(self, mistake: Mistake, size: tuple[int, int]) -> Run | None:
+        try:
+            with without_drawing():
+                model = mistake.model(**self.options).eval()
+        except TypeError:  # options that the page does not have
+            return None
+        pairs = {name: name for name in self.weights}
+        give_weights(model, self.weights, pairs)
+        images = some_images(size, self.options.get("in_chans", 3))
+        return Tap(model, pairs, self.places).run(images)
+
+
+class Contest:
+    """A model beside the reference, with the same weights.
+
+    Args:
+        tap: listens to the model.
+        reference: swinlib's model, with its weights.
+        weights: by official name.
+        places: of the reference.
+        mistaken: the known mistakes, made with the same options and weights.
+        in_chans: channels of the pictures.
+    """
+
+    def __init__(
+        self,
+        tap: Tap,
+        reference: nn.Module,
+        weights: dict[str, Tensor],
+        places: list[Place],
+        mistaken: Mistaken,
+        in_chans: int = 3,
+    ):
+        self.tap, self.reference, self.places = tap, reference, places
+        self.weights, self.mistaken, self.in_chans = weights, mistaken, in_chans
+        self.heard = set(tap.modules) | set(tap.fed) | {"head"}
+        self.wanted_at = lru_cache(maxsize=None)(self._wanted_at)
+
+    def images(self, size) -> Tensor:
+        return some_images(size, self.in_chans)
+
+    @cached_property
+    def own(self) -> Tap:
+        return Tap(self.reference, {name: name for name in self.weights}, self.places)
+
+    def _wanted_at(self, size) -> dict[str, Tensor]:
+        run = self.own.run(self.images(size))
+        return {name: outputs[0] for name, outputs in run.outputs.items()}
+
+    def see(self, size) -> Seen:
+        run = self.tap.run(self.images(size))
+        return first_difference(run, self.wanted_at(size), self.places)
+
+    @torch.no_grad()
+    def seconds(self, size) -> tuple[float, float]:
+        """How long the model and the reference take for two pictures, the best of three."""
+        images, taken = self.images(size), ([], [])
+        for _ in range(3):
+            for model, times in zip((self.tap.model, self.reference), taken, strict=True):
+                start = time.perf_counter()
+                model(images)
+                times.append(time.perf_counter() - start)
+        return min(taken[0]), min(taken[1])
+
+    def recognise(self, seen: dict[tuple[int, int], Seen]) -> Mistake | None:
+        """The known mistake that does the same, wherever it was looked: None if none does."""
+        small = [size for size in QUICK if size in seen]
+        failing = [size for size in small if seen[size].state != "equal"]
+        sizes = failing[:1] + [size for size in small if size not in failing[:1]]
+        if not failing:  # where small pictures show nothing, the first large one must decide
+            sizes += [size for size in seen if seen[size].state != "equal"][:1]
+        for mistake in MISTAKES:
+            if mistake.shows == "forward" and all(
+                self.does(mistake, size, seen[size]) for size in sizes
+            ):
+                return mistake
+        return None
+
+    def does(self, mistake: Mistake, size, seen: Seen) -> bool:
+        run = self.mistaken.run(mistake, size)
+        if run is None:
+            return False
+        return alike(seen, first_difference(run, self.wanted_at(size), self.places, self.heard))
+
+    def branch(self, size, place: Place) -> str:
+        """Which part of a block is at fault: its other parts are silenced, in both models.
+
+        Returns:
+            "attention", "the MLP", "attention and the MLP", "what passes by" (the residuals), or
+            "" where that cannot be told.
+        """
+        parts = {"attention": f"{place.name}.attn.proj.", "the MLP": f"{place.name}.mlp.fc2."}
+        wrong = [name for name in parts if self._differs_without(size, place, parts, name)]
+        if self._differs_without(size, place, parts, None):
+            return "what passes by"
+        return " and ".join(wrong)
+
+    def _differs_without(self, size, place: Place, parts: dict[str, str], kept) -> bool:
+        silent = tuple(prefix for name, prefix in parts.items() if name != kept)
+        weights = {
+            name: torch.zeros_like(w) if name.startswith(silent) else w
+            for name, w in self.weights.items()
+        }
+        try:
+            give_weights(self.tap.model, weights, self.tap.pairs)
+            give_weights(self.reference, weights, self.own.pairs)
+            wanted = {n: out[0] for n, out in self.own.run(self.images(size)).outputs.items()}
+            seen = first_difference(self.tap.run(self.images(size)), wanted, self.places)
+            if seen.place is None:
+                return False
+            return self.places.index(seen.place) <= self.places.index(place)
+        finally:
+            give_weights(self.tap.model, self.weights, self.tap.pairs)
+            give_weights(self.reference, self.weights, self.own.pairs)
+
+
+def alike(a: Seen, b: Seen) -> bool:
+    """Whether two models do the same wrong thing at one size, to rounding."""
+    if a.state == "equal" or b.state == "equal":
+        return a.state == b.state
+    if a.place != b.place or a.state != b.state:
+        return False
+    if a.state == "stops":
+        return True
+    if a.state == "unlike":
+        return a.numbers == b.numbers
+    if a.got.shape != b.got.shape:
+        return False
+    if not a.got.isfinite().all() or not b.got.isfinite().all():
+        return bool((a.got.isfinite() == b.got.isfinite()).all())
+    apart = (a.got - b.got).abs().max()
+    scale = max(a.got.abs().max(), a.wanted.abs().max())
+    return bool(apart <= min(4 * TOLERANCE * scale, 0.2 * (a.got - a.wanted).abs().max()))
