@@ -13,7 +13,7 @@ from swinlib.lab.judge.places import TOLERANCE, Place, Run, Tap, compare
 
 # What divides evenly, what does not, oblong maps, and, last, one smaller than a window.
 SIZES = ((224, 224), (225, 190), (224, 448), (64, 48), (33, 57), (20, 24))
-QUICK = ((64, 48), (33, 57), (20, 24))  # enough to tell most mistakes apart
+QUICK = 3  # of the smallest sizes are enough to tell most mistakes apart
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Contest:
     ):
         self.tap, self.reference, self.places = tap, reference, places
         self.weights, self.mistaken, self.in_chans = weights, mistaken, in_chans
-        self.heard = set(tap.modules) | set(tap.fed) | {"head"}
+        self.runs: dict[tuple[int, int], Run] = {}  # the model's, by size
         self.wanted_at = lru_cache(maxsize=None)(self._wanted_at)
 
     def images(self, size) -> Tensor:
@@ -132,8 +132,8 @@ class Contest:
         return {name: outputs[0] for name, outputs in run.outputs.items()}
 
     def see(self, size) -> Seen:
-        run = self.tap.run(self.images(size))
-        return first_difference(run, self.wanted_at(size), self.places)
+        self.runs[size] = self.tap.run(self.images(size))
+        return first_difference(self.runs[size], self.wanted_at(size), self.places)
 
     @torch.no_grad()
     def seconds(self, size) -> tuple[float, float]:
@@ -148,23 +148,35 @@ class Contest:
 
     def recognise(self, seen: dict[tuple[int, int], Seen]) -> Mistake | None:
         """The known mistake that does the same, wherever it was looked: None if none does."""
-        small = [size for size in QUICK if size in seen]
+        small = sorted(seen, key=lambda size: size[0] * size[1])[:QUICK]
         failing = [size for size in small if seen[size].state != "equal"]
         sizes = failing[:1] + [size for size in small if size not in failing[:1]]
         if not failing:  # where small pictures show nothing, the first large one must decide
             sizes += [size for size in seen if seen[size].state != "equal"][:1]
-        for mistake in MISTAKES:
-            if mistake.shows == "forward" and all(
-                self.does(mistake, size, seen[size]) for size in sizes
-            ):
-                return mistake
-        return None
+        found = [
+            mistake
+            for mistake in MISTAKES
+            if mistake.shows == "forward"
+            and all(self.does(mistake, size, seen[size]) for size in sizes)
+        ]
+        # Mistakes that begin alike may go on differently.
+        last = (failing or sizes)[-1]
+        to_the_end = [m for m in found if self.ends_like(m, last)]
+        return next(iter(to_the_end or found), None)
 
     def does(self, mistake: Mistake, size, seen: Seen) -> bool:
         run = self.mistaken.run(mistake, size)
         if run is None:
             return False
-        return alike(seen, first_difference(run, self.wanted_at(size), self.places, self.heard))
+        return alike(seen, first_difference(run, self.wanted_at(size), self.places, self.tap.heard))
+
+    def ends_like(self, mistake: Mistake, size) -> bool:
+        """Whether also the head gives the same."""
+        ends = [
+            first_difference(run, self.wanted_at(size), self.places, {"head"})
+            for run in (self.runs[size], self.mistaken.run(mistake, size))
+        ]
+        return alike(*ends)
 
     def branch(self, size, place: Place) -> str:
         """Which part of a block is at fault: its other parts are silenced, in both models.

@@ -178,18 +178,6 @@ WINDOWS = _of(
         (CUT, "return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, M * M, C)"),
         (JOIN, "return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, H, W, windows.shape[-1])"),
     ),
-    (
-        "tokens_of_a_window_by_columns",
-        "the tokens of a window are read down its columns. They go along the rows, and the bias "
-        "and the mask count on it.",
-        (CUT, "return x.permute(0, 1, 3, 4, 2, 5).reshape(-1, M * M, C)"),
-        (JOIN, "return x.permute(0, 1, 4, 2, 3, 5).reshape(-1, H, W, windows.shape[-1])"),
-        (
-            "regions = window_partition((3 * rows + columns).view(1, H, W, 1), M)",
-            "regions = (3 * rows + columns).view(H // M, M, W // M, M).transpose(1, 2)"
-            ".reshape(-1, M * M, 1)",
-        ),
-    ),
 ) + _of(
     "03",
     "When windows do not fit",
@@ -631,7 +619,8 @@ POSITION = (
         ),
         (
             "index_by_columns",
-            "the table is read by columns: dx is multiplied by 2M - 1 where dy should be.",
+            "the table is read by columns: dx is multiplied by 2M - 1 where dy should be. (Or "
+            "a window's tokens are read down its columns, which comes to the same.)",
             (INDEX, "return (dx + M - 1) * (2 * M - 1) + dy + M - 1"),
         ),
         (
@@ -872,6 +861,13 @@ MERGING = (
 
 FIRST = "x = x + self.drop_path(self.window_attention(self.norm1(x)))"
 SECOND = "return x + self.drop_path(self.mlp(self.norm2(x)))"
+NORMS = (
+    ("embed_dim", "\n    def forward"),
+    ("dim", "        self.attn ="),
+    ("dim", "        self.mlp ="),
+    ("4 * dim", "\n    def forward"),
+    ("dim", "        self.head ="),
+)
 ACT = "self.act = nn.GELU()"
 HIDDEN = "x = self.drop(self.act(self.fc1(x)))"
 BLOCK = (
@@ -953,9 +949,9 @@ BLOCK = (
         (
             "every_norm_with_another_epsilon",
             "the norms' epsilon is 1e-6, from the embedding on. Here it is PyTorch's own, 1e-5.",
-            (
-                "self.norm = nn.LayerNorm(embed_dim)",
-                "self.norm = nn.LayerNorm(embed_dim, eps=1e-6)",
+            *(
+                (f"nn.LayerNorm({width})\n{after}", f"nn.LayerNorm({width}, eps=1e-6)\n{after}")
+                for width, after in NORMS
             ),
         ),
     )
@@ -1215,8 +1211,8 @@ EVALUATION = _of(
     ),
     (
         "dropout_in_evaluation",
-        "dropout after the projection also acts in evaluation: `F.dropout` believes that it is "
-        "training unless told otherwise.",
+        "dropout also acts in evaluation: `F.dropout` believes that it is training unless told "
+        "otherwise.",
         ("return self.proj_drop(self.proj(x))", "return F.dropout(self.proj(x), self.proj_drop.p)"),
     ),
     shows="evaluation",

@@ -138,8 +138,6 @@ def draw_weights(reference: nn.Module, seed: int = 0) -> dict[str, Tensor]:
         elif p.ndim == 1:
             centre = 1.0 if name.endswith("weight") else 0.0
             drawn[name] = quiet * (centre + 0.2 * noise)
-        elif name.startswith("patch_embed.proj"):
-            drawn[name] = noise / p[0].numel() ** 0.5
         else:
             drawn[name] = quiet * noise / p[0].numel() ** 0.5
     return drawn
