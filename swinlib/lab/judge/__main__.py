@@ -32,7 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS")
     parser.add_argument("--export", metavar="FILE.npz", help="weights and pictures, for a port")
     parser.add_argument("--against", metavar="FILE.npz", help="activations saved by a port")
+    parser.add_argument("--table", action="store_true", help="try every known mistake")
     options = parser.parse_intermixed_args(arguments)
+    if options.table:
+        from swinlib.lab.judge import table
+
+        for line in table.lines():
+            print(line, flush=True)
+        return 0
     words = options.options
     if options.target and "=" in options.target:  # without a target the first word is an option
         words, options.target = [options.target, *words], None

@@ -157,18 +157,20 @@ def make_mistaken(options: tuple, zero: tuple[str, ...]) -> Mistaken:
     weights = draw_weights(SwinTransformer(**dict(options)))
     for name in zero:
         weights[name].zero_()
-    page = {name: one_number(value) for name, value in options}
-    return Mistaken(page, weights, places_of(dict(options)["depths"]))
+    return Mistaken(for_the_page(options), weights, places_of(dict(options)["depths"]))
 
 
-def one_number(value):
-    """A pair of equal numbers, such as a window, as one; the page knows only such."""
-    pair = isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]
-    return value[0] if pair else value
+def for_the_page(options: tuple) -> dict:
+    """Options as the one-page model takes them: windows and patches are squares."""
+    page = dict(options)
+    for name in ("window_size", "patch_size"):
+        if isinstance(page.get(name), tuple) and len(set(page[name])) == 1:
+            page[name] = page[name][0]
+    return page
 
 
 def make_contest(builder: Builder, model, reference, found: parameters.Match) -> Contest:
-    options = {"depths": (2, 2, 6, 2)} | builder.reference_options
+    options = {"depths": depths_of(builder)} | builder.reference_options
     mistaken = make_mistaken(frozen(options), tuple(found.missing))
     weights, places = mistaken.weights, mistaken.places
     give_weights(reference, weights, {name: name for name in weights})
@@ -306,36 +308,30 @@ def make_subject(builder: Builder) -> training.Subject | None:
         return None
     if not found.fits:
         return None
-    depths = ({"depths": (2, 2, 6, 2)} | small.reference_options)["depths"]
-    return training.Subject(small, found.pairs, places_of(depths), size)
+    return training.Subject(small, found.pairs, places_of(depths_of(small)), size)
 
 
 @cache
-def facts_of_page(changes: tuple, options: tuple, kind: str = "") -> dict | None:
+def facts_of_page(changes: tuple, options: tuple, kind: str = "") -> dict:
     """What the one-page model does, changed or not, in training; of one kind or of all."""
-    page = {name: one_number(value) for name, value in options}
-    builder = Builder(page_classes(changes)["SwinTransformer"], wanted=page)
-    subject = make_subject_of_page(builder)
-    if subject is None:
-        return None
+    builder = Builder(page_classes(changes)["SwinTransformer"], wanted=for_the_page(options))
+    names = {name: name for name, _ in builder.reference().named_parameters()}
+    subject = training.Subject(builder, names, places_of(depths_of(builder)))
     kinds = [kind] if kind else list(training.MEASURES)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        facts = {kind: training.MEASURES[kind](subject) for kind in kinds}
-    return facts
+        return {kind: training.MEASURES[kind](subject) for kind in kinds}
 
 
-def make_subject_of_page(builder: Builder) -> training.Subject | None:
-    names = {name: name for name, _ in builder.reference().named_parameters()}
-    depths = ({"depths": (2, 2, 6, 2)} | builder.reference_options)["depths"]
-    return training.Subject(builder, names, places_of(depths))
+def depths_of(builder: Builder) -> tuple[int, ...]:
+    return builder.reference_options.get("depths", (2, 2, 6, 2))
 
 
 def about_facts(kind, facts, wanted, unlike, options) -> Finding:
     for mistake in MISTAKES:
         if mistake.shows == kind:
             theirs = facts_of_page(mistake.changes, options, kind)
-            if theirs is not None and not training.unlike(facts, theirs[kind]):
+            if not training.unlike(facts, theirs[kind]):
                 return Finding(
                     "training", sentence(mistake), mistake.reread, mistake.name, pattern=kind
                 )

@@ -21,7 +21,8 @@ class Seen:
     """What a model did at one size.
 
     Attributes:
-        state: "equal", "differs", "unlike" (no shape that fits) or "stops".
+        state: "equal", "differs", "unlike" (no shape that fits), "stops", or "silent" where there
+            is nothing to compare.
         place: the first place that differs.
         after: the last place before it that is equal, None where all differ.
         largest: the largest difference at the head where equal, else at the place; over the
@@ -58,6 +59,8 @@ def first_difference(run: Run, wanted: dict[str, Tensor], places: list[Place], o
         if place.name in run.outputs and (only is None or place.name in only)
     }
     order = list(found)
+    if not order and run.error is None:
+        return Seen("silent")
     equal = [number for number, place in enumerate(order) if found[place].equal]
     after = order[equal[-1]] if equal else None
     rest = order[equal[-1] + 1 :] if equal else order
@@ -176,7 +179,7 @@ class Contest:
             first_difference(run, self.wanted_at(size), self.places, {"head"})
             for run in (self.runs[size], self.mistaken.run(mistake, size))
         ]
-        return alike(*ends)
+        return alike(*ends) and ends[0].state == "differs"
 
     def branch(self, size, place: Place) -> str:
         """Which part of a block is at fault: its other parts are silenced, in both models.

@@ -115,13 +115,11 @@ def grouped(shapes: dict) -> list[tuple[list[str], tuple]]:
     """Names of parameters that stand in one module, and their shapes, in order."""
     groups: dict[str, list[str]] = {}
     for name in shapes:
-        groups.setdefault(name.rpartition(".")[0], []).append(name)
-    result = []
-    for module, names in groups.items():
-        # The parameters of a whole model, such as a position embedding, do not belong together.
-        for some in [[name] for name in names] if not module else [names]:
-            result.append((some, tuple(shapes[name] for name in some)))
-    return result
+        module, _, last = name.rpartition(".")
+        # The parameters of a list, or of a whole model, do not belong together.
+        alone = last.isdigit() or not module
+        groups.setdefault(name if alone else module, []).append(name)
+    return [(names, tuple(shapes[name] for name in names)) for names in groups.values()]
 
 
 def _pairs(wanted, groups) -> dict[str, str]:
