@@ -29,6 +29,7 @@ from swinlib.lab.judge.worker import work
 HERE = Path(__file__).parent
 STYLES = ("bchw", "static_tokens", "with_einops", "with_sdpa")
 SMALL_SIZES = ((48, 36), (33, 57), (16, 12))
+FITTING = {"static_tokens": {"window_size": 7}}  # 224 pixels are 8 windows of 7 tokens
 ROWS = {}
 
 
@@ -137,7 +138,12 @@ UNPREPARED = [
         "layers.0.blocks.0",
         "padding",
     ),
-    ("(3 * rows + columns)", "(3 * rows.clamp(max=1) + columns)", "layers.0.blocks.1", "seam"),
+    (
+        "(regions != regions.transpose(1, 2))",
+        "(regions > regions.transpose(1, 2))",
+        "layers.0.blocks.1",
+        "seam",
+    ),
     (
         "x = window_reverse(windows, M, padded_H, padded_W)",
         "x = window_reverse(windows, M, padded_H, padded_W); x[1:] *= 0.9",
@@ -148,7 +154,7 @@ UNPREPARED = [
     (
         "x = block(x)",
         "x = block(x) + (x if x.shape[-1] == 48 else 0)",
-        "layers.1.blocks.0",
+        "layers.1.blocks.1",  # block 0 itself is right
         "all",
     ),
     (
@@ -175,8 +181,7 @@ def test_an_unprepared_mistake_is_localised(old, new, place, pattern):
     assert finding.mistake == ""
     assert finding.about == "forward"
     assert finding.place == place
-    if place != "layers.1.blocks.0":  # what a stage does outside its blocks is told at its end
-        assert pattern is None or finding.pattern == pattern, finding
+    assert pattern is None or finding.pattern == pattern, finding
     assert "lesson" in finding.reread
 
 
@@ -213,10 +218,10 @@ def style(name: str) -> str:
 
 @pytest.mark.parametrize("name", STYLES)
 def test_a_right_model_in_another_style_passes(name, report):
-    found = examined(style(name))
+    found = examined(style(name), **FITTING.get(name, {}))
     assert found.right, str(found)
     assert found.largest < TOLERANCE / 4  # room before a right model is called wrong
-    assert found.verdict.startswith("A Swin Transformer, equal to the official one: the largest")
+    assert found.verdict.startswith("A Swin Transformer, equal to the official one")
     if name == "static_tokens":
         assert [size for size, _ in found.sizes] == ["224x224"]
         assert "224x224 alone" in found.remarks[0]
@@ -226,14 +231,13 @@ def test_a_right_model_in_another_style_passes(name, report):
 
 
 ELSEWHERE = [
-    ("bchw", "if any(shift):\n            rows", "if False:\n            rows", "no_mask"),
+    ("bchw", "self.attention(y, labels)", "self.attention(y, None)", "no_mask"),
     (
         "bchw",
         "for j in (0, 1) for i in (0, 1)",
         "for i in (0, 1) for j in (0, 1)",
         "merged_along_rows",
     ),
-    ("bchw", "/ q.shape[2] ** 0.5", "/ qkv.shape[1] ** 0.5 / 3 ** 0", None),
     ("bchw", "y = y.roll(shift, (2, 3))", "pass", "not_rolled_back"),
     ("bchw", "nn.GELU()", "nn.ReLU()", "relu_for_gelu"),
     (
@@ -242,13 +246,10 @@ ELSEWHERE = [
         "torch.linspace(drop_path_rate, drop_path_rate",
         "rates_constant",
     ),
-    ("bchw", "(len(x), 1, 1, 1) >=", "(1, 1, 1, 1) >=", None),
-    ("with_einops", "dict(three", "dict(three", None),
+    ("bchw", "rand(len(x), 1, 1, 1) >=", "rand(1, 1, 1, 1) >=", "drop_path_for_the_whole_batch"),
     ("with_einops", '(x y c)", y=2', '(y x c)", y=2', "merged_along_rows"),
     ("with_einops", "(three h d)", "(h three d)", "heads_before_qkv"),
-    ("with_einops", "y[:, None] - y + m", "y - y[:, None] + m", None),
     ("with_einops", ".masked_fill(apart, -1e9)", "", "no_mask"),
-    ("with_einops", "x = torch.roll(x, (-sh, -sw), (1, 2))", "pass", None),
     ("with_sdpa", "n > M else 0", "True else 0", "shifted_in_a_single_window"),
     ("with_sdpa", "(2 * M - 1) + z", "1 + z", "index_without_the_factor"),
     (
@@ -284,14 +285,13 @@ ELSEWHERE = [
         "mlp_dropped_behind_only",
     ),
 ]
-ELSEWHERE = [case for case in ELSEWHERE if case[3]]
 
 
 @pytest.mark.parametrize(("name", "old", "new", "mistake"), ELSEWHERE, ids=lambda x: str(x)[:24])
 def test_a_mistake_in_another_style_is_told_the_same(name, old, new, mistake):
     source = style(name)
     assert source.count(old) == 1, old
-    found = examined(source.replace(old, new))
+    found = examined(source.replace(old, new), **FITTING.get(name, {}))
     assert [f.mistake for f in found.findings] == [mistake], [f.says for f in found.findings]
 
 
@@ -308,8 +308,8 @@ def test_torchvisions_class():
     # What it does in its own way is said, and does not make it another model.
     assert "What patches do not fit it drops, where the reference pads." in found.remarks
     assert {f.about for f in found.findings} <= {"training"}
-    # Its convolution's first weights, and nothing that spares the tables from decay.
-    assert {f.pattern for f in found.findings} == {"initial", "decay"}
+    # No dropout behind the embedding, and nothing that spares the tables from decay.
+    assert {f.pattern for f in found.findings} == {"dropout", "decay"}
 
 
 def test_swinlibs_own_class_by_name():
@@ -379,12 +379,10 @@ def test_a_wrong_file_comes_with_a_map(judge_file):
     found = judge_file(mistake.source)
     (finding,) = found.findings
     assert finding.mistake == mistake.name
-    assert len(finding.map) == 3 and len(finding.map[0]) == 4  # of 16 x 12 pixels... 4 x 3 tokens
+    assert len(finding.map) == 4 and len(finding.map[0]) == 3  # tokens, of 16 x 12 pixels
 
 
-ENDS = [
-    ("import sys; sys.exit(3)", "exit code 3), while the file is read"),
-    ("import os; os._exit(4)", "exit code 4), while the file is read"),
+ERRORS = [
     ("def f(:", "Python cannot read it"),
     ("import nothing_of_this_name", "stops with ModuleNotFoundError"),
     ("1 / 0", "stops with ZeroDivisionError"),
@@ -393,22 +391,36 @@ ENDS = [
     ("class SwinTransformer: pass", "gives a SwinTransformer, not an nn.Module"),
     ("def SwinTransformer(**_): raise ValueError('no')", "No model could be made: it stops with"),
 ]
-if os.name == "posix":
-    ENDS.append(("import os; os.kill(os.getpid(), 11)", "Python crashed (signal 11)"))
 
 
-@pytest.mark.parametrize(("source", "says"), ENDS)
-def test_whatever_a_file_does_is_told_in_a_sentence(judge_file, source, says):
-    found = judge_file(source)
+@pytest.mark.parametrize(("source", "says"), ERRORS)
+def test_an_error_is_told_in_a_sentence(source, says):
+    found = work(Target("my_swin.py", source=source), print)
     (finding,) = found.findings
     assert says in finding.says and "\n" not in finding.says
     assert not found.right and found.verdict == "Not yet the Swin Transformer."
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import sys; sys.exit(3)", "exit code 3), while the file is read"),
+        pytest.param(
+            "import os; os.kill(os.getpid(), 11)",
+            "Python crashed (signal 11)",
+            marks=pytest.mark.skipif(os.name != "posix", reason="no such signals"),
+        ),
+    ],
+)
+def test_an_end_of_the_process_is_told_in_a_sentence(judge_file, source, says):
+    (finding,) = judge_file(source).findings
+    assert says in finding.says and "\n" not in finding.says
+
+
 def test_a_hang_is_told(judge_file):
     endless = ONE_PAGE.replace("x = self.pos_drop(self.patch_embed(x))", "while True: pass")
-    found = judge_file(endless, time_limit=8)
-    assert "did not come to an end within 8 seconds, in a forward pass at 16x12" in (
+    found = judge_file(endless, time_limit=5)
+    assert "did not come to an end within 5 seconds, in a forward pass at 16x12" in (
         found.findings[0].says
     )
 
@@ -581,9 +593,12 @@ def test_patterns():
 
 
 def test_layouts_are_told_apart():
+    for shape in [(2, 3, 5, 7), (2, 3, 4, 12), (2, 6, 6, 6), (2, 2, 2, 2)]:
+        wanted = torch.randn(shape)
+        tokens = wanted.flatten(1, 2)
+        for got in (wanted, wanted.permute(0, 3, 1, 2), tokens, tokens.mT, tokens.transpose(0, 1)):
+            assert compare([got], wanted).equal
     wanted = torch.randn(2, 3, 5, 7)
-    for got in (wanted, wanted.permute(0, 3, 1, 2), wanted.flatten(1, 2), wanted.flatten(1, 2).mT):
-        assert compare([got], wanted).equal
     assert "wanted (2, 3, 5, 7)" in compare([wanted[:, :2]], wanted).says
 
 

@@ -18,12 +18,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from swinlib.lab.judge.report import Finding, Report, conclude
 from swinlib.lab.judge.target import Target
 
 TIME_LIMIT = 300.0  # seconds
+START = 120.0  # seconds until Python and torch must be there; they do not count
 
 
 def judge(what: str, *, time_limit: float = TIME_LIMIT, **options) -> Report:
@@ -31,7 +33,7 @@ def judge(what: str, *, time_limit: float = TIME_LIMIT, **options) -> Report:
 
     Args:
         what: "my_swin.py" (its class `SwinTransformer`), "my_swin.py:Name" or "module:Name".
-        time_limit: seconds until it is told that it hangs.
+        time_limit: seconds until it is told that it hangs, from when the file is read.
         options: `arguments`, `part`, `source` and `sizes` of `Target`.
 
     Returns:
@@ -68,6 +70,11 @@ def _run(folder: Path, time_limit: float) -> tuple[int | None, str]:
             start_new_session=os.name == "posix",
         )
         try:
+            begun = time.monotonic()
+            while not (folder / "stage.txt").exists() and process.poll() is None:
+                if time.monotonic() - begun > START:
+                    break
+                time.sleep(0.05)
             code = process.wait(time_limit)
         except subprocess.TimeoutExpired:
             code = None

@@ -181,7 +181,7 @@ def make_contest(builder: Builder, model, reference, found: parameters.Match) ->
 
 def in_words(seen: Seen) -> str:
     if seen.state == "equal":
-        return f"equal ({seen.largest:.1e})"
+        return f"equal ({seen.largest:.1e})" if seen.largest else "equal to the last bit"
     if seen.state == "stops":
         return f"stops: {stumble(seen.error)}"
     how = f"differs by {seen.largest:.1e}" if seen.state == "differs" else seen.says
@@ -258,7 +258,9 @@ def hints(contest: Contest, seen: dict, size, first: Seen, pattern) -> list[str]
 
 
 def sentence(mistake: Mistake) -> str:
-    return mistake.says[0].upper() + mistake.says[1:]
+    """What a mistake is told, with a large letter in front, unless that is a name's."""
+    name = "_" in mistake.says.split()[0]
+    return mistake.says if name else mistake.says[0].upper() + mistake.says[1:]
 
 
 # --- training -----------------------------------------------------------------------------------

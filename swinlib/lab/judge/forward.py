@@ -59,6 +59,7 @@ def first_difference(run: Run, wanted: dict[str, Tensor], places: list[Place], o
         if place.name in run.outputs and (only is None or place.name in only)
     }
     order = list(found)
+    order = [place for place in order if found[place].got is not None or not guessed(run, place)]
     if not order and run.error is None:
         return Seen("silent")
     equal = [number for number, place in enumerate(order) if found[place].equal]
@@ -76,6 +77,10 @@ def first_difference(run: Run, wanted: dict[str, Tensor], places: list[Place], o
         return Seen("unlike", place, after, numbers=numbers, says=result.says, error=run.error)
     seen = Seen("differs", place, after, result.largest, result.got, wanted_here)
     return replace(seen, says=result.says, error=run.error)
+
+
+def guessed(run: Run, place: Place) -> bool:
+    return place.name in run.guessed
 
 
 class Mistaken:

@@ -60,10 +60,12 @@ class Run:
 
     Attributes:
         outputs: by place, as they came; several where a place gives several tensors.
+        guessed: places whose output is taken from where it is used next, which may be elsewhere.
         error: what stopped it, if anything.
     """
 
     outputs: dict[str, list[Tensor]] = field(default_factory=dict)
+    guessed: set[str] = field(default_factory=set)
     error: Exception | None = None
 
 
@@ -134,6 +136,7 @@ class Tap:
         for name, parameter in self.fed.items():
             if recorder is not None and parameter in recorder.beside:
                 run.outputs[name] = [recorder.beside[parameter]]
+                run.guessed.add(name)
         return run
 
 
@@ -193,11 +196,11 @@ def layouts(t: Tensor, shape: torch.Size) -> list[Tensor]:
     if len(shape) == 2:
         return [t.reshape(shape)] if t.shape == shape or t.squeeze().shape == shape else []
     B, H, W, C = shape
-    ways = {
-        (B, H, W, C): lambda: t,
-        (B, C, H, W): lambda: t.permute(0, 2, 3, 1),
-        (B, H * W, C): lambda: t.unflatten(1, (H, W)),
-        (B, C, H * W): lambda: t.unflatten(2, (H, W)).permute(0, 2, 3, 1),
-        (H * W, B, C): lambda: t.transpose(0, 1).unflatten(1, (H, W)),
-    }
-    return [way() for layout, way in ways.items() if tuple(t.shape) == layout]
+    ways = [  # no dictionary: where C is H * W, one shape means several layouts
+        ((B, H, W, C), lambda: t),
+        ((B, C, H, W), lambda: t.permute(0, 2, 3, 1)),
+        ((B, H * W, C), lambda: t.unflatten(1, (H, W))),
+        ((B, C, H * W), lambda: t.unflatten(2, (H, W)).permute(0, 2, 3, 1)),
+        ((H * W, B, C), lambda: t.transpose(0, 1).unflatten(1, (H, W))),
+    ]
+    return [way() for layout, way in ways if tuple(t.shape) == layout]
