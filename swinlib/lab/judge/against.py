@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swinlib.lab.judge.examine import about_forward, frozen, in_words, make_mistaken
-from swinlib.lab.judge.forward import SIZES, Contest
-from swinlib.lab.judge.models import SMALL, Builder, give_weights, some_images
+from swinlib.lab.judge.examine import about_forward, frozen, in_words, make_models
+from swinlib.lab.judge.forward import SIZES, Contest, Models
+from swinlib.lab.judge.models import SMALL
 from swinlib.lab.judge.places import Run
 from swinlib.lab.judge.report import Finding, Report, conclude, name_of
 
@@ -34,16 +34,10 @@ class Saved:
         return Run(dict(self.outputs[name_of(tuple(images.shape[2:]))]))
 
 
-def reference_of(options: dict):
+def models_of(options: dict) -> Models:
     """The reference with the judge's weights, and the known mistakes with the same."""
-    builder = Builder(lambda **_: None, wanted=SMALL | options)
-    builder.reference_options = SMALL | {
-        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-    }
-    mistaken = make_mistaken(frozen(builder.reference_options), ())
-    reference = builder.reference().eval()
-    give_weights(reference, mistaken.weights, {name: name for name in mistaken.weights})
-    return reference, mistaken
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    return make_models(frozen(SMALL | given), ())
 
 
 def export(path: str, options: dict) -> str:
@@ -56,15 +50,14 @@ def export(path: str, options: dict) -> str:
     Returns:
         A line that says what was written.
     """
-    reference, mistaken = reference_of(options)
-    arrays = {f"weights/{name}": w.numpy() for name, w in mistaken.weights.items()}
+    models = models_of(options)
+    arrays = {f"weights/{name}": w.numpy() for name, w in models.weights.items()}
     for size in SIZES:
-        images = some_images(size, reference.patch_embed.in_chans)
-        arrays[f"images/{name_of(size)}"] = images.numpy()
+        arrays[f"images/{name_of(size)}"] = models.images(size).numpy()
     np.savez_compressed(path, **arrays)
-    places = ", ".join(place.name for place in mistaken.places)
+    places = ", ".join(place.name for place in models.places)
     return (
-        f"{path}: {len(mistaken.weights)} weights, pictures of {len(SIZES)} sizes.\n"
+        f"{path}: {len(models.weights)} weights, pictures of {len(SIZES)} sizes.\n"
         f"Save what comes out as HxW/PLACE, for as many sizes and places as you like: {places}."
     )
 
@@ -78,8 +71,8 @@ def judge_activations(path: str, options: dict) -> Report:
         options: what `export` was given.
     """
     report = Report(str(path))
-    reference, mistaken = reference_of(options)
-    known = {place.name for place in mistaken.places}
+    models = models_of(options)
+    known = {place.name for place in models.places}
     with np.load(path) as file:
         arrays = {key: torch.as_tensor(file[key]).float() for key in file.files}
     strange = [key for key in arrays if key.partition("/")[2] not in known]
@@ -89,14 +82,14 @@ def judge_activations(path: str, options: dict) -> Report:
         report.findings.append(Finding("file", f"{says} Places are {', '.join(sorted(known))}."))
         return conclude(report)
     saved = Saved(arrays)
-    contest = Contest(saved, reference, mistaken.weights, mistaken.places, mistaken)
+    contest = Contest(saved, models)
     seen = {size: contest.see(size) for size in sizes}
     report.sizes = [(name_of(size), in_words(s)) for size, s in seen.items()]
     if any(s.state != "equal" for s in seen.values()):
         report.findings.append(about_forward(contest, seen))
     else:
         report.largest = max(s.largest for s in seen.values())
-        silent = [place.name for place in mistaken.places if place.name not in saved.heard]
+        silent = [place.name for place in models.places if place.name not in saved.heard]
         if silent:
             report.remarks.append(f"Nothing was saved of {', '.join(silent)}.")
             report.verdict = (

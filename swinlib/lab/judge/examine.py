@@ -6,14 +6,16 @@ import torch
 
 from swinlib.lab.exercises.checking import stumble
 from swinlib.lab.judge import parameters, training
-from swinlib.lab.judge.forward import SIZES, Contest, Mistaken, Seen
+from swinlib.lab.judge.forward import SIZES, Contest, Models, Seen
 from swinlib.lab.judge.mistakes import MISTAKES, Mistake
 from swinlib.lab.judge.models import (
+    NO_DROPPING,
     Builder,
     draw_weights,
     give_weights,
     page_classes,
     some_images,
+    without_drawing,
 )
 from swinlib.lab.judge.patterns import pattern_of, shift_of
 from swinlib.lab.judge.places import Tap, places_of
@@ -50,7 +52,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
     except Exception as error:  # whatever a learner's code may raise
         report.findings.append(Finding("file", f"No model could be made: {stumble(error)}."))
         return conclude(report)
-    reference = builder.reference().eval()
+    reference = builder.reference()
 
     say("while its parameters are compared")
     images = some_images(sizes[0] if one else (64, 48), reference.patch_embed.in_chans)
@@ -65,7 +67,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
             return conclude(report)
         report.remarks.append("What is missing was set to zero in the reference, to go on.")
 
-    contest = make_contest(builder, model, reference, found)
+    contest = make_contest(builder, model, found)
     seen = {}
     for size in sizes:
         say(f"in a forward pass at {name_of(size)}")
@@ -142,7 +144,7 @@ def frozen(options: dict) -> tuple:
 def _footprint(mistake: Mistake, options: tuple) -> tuple | None:
     builder = Builder(mistake.model, wanted=dict(options))
     try:
-        with torch.device("meta"):
+        with without_drawing():
             return parameters.match(builder.model(), builder.reference()).footprint
     except Exception:  # options that the page does not have
         return None
@@ -152,12 +154,15 @@ def _footprint(mistake: Mistake, options: tuple) -> tuple | None:
 
 
 @cache
-def make_mistaken(options: tuple, zero: tuple[str, ...]) -> Mistaken:
-    """The known mistakes with some options, and with weights of which some are zero."""
-    weights = draw_weights(SwinTransformer(**dict(options)))
+def make_models(options: tuple, zero: tuple[str, ...]) -> Models:
+    """Reference and known mistakes with some options, and with weights of which some are zero."""
+    with without_drawing():
+        reference = SwinTransformer(**NO_DROPPING | dict(options))
+    weights = draw_weights(reference)
     for name in zero:
         weights[name].zero_()
-    return Mistaken(for_the_page(options), weights, places_of(dict(options)["depths"]))
+    places = places_of(dict(options)["depths"])
+    return Models(reference, weights, places, for_the_page(options))
 
 
 def for_the_page(options: tuple) -> dict:
@@ -169,14 +174,11 @@ def for_the_page(options: tuple) -> dict:
     return page
 
 
-def make_contest(builder: Builder, model, reference, found: parameters.Match) -> Contest:
+def make_contest(builder: Builder, model, found: parameters.Match) -> Contest:
     options = {"depths": depths_of(builder)} | builder.reference_options
-    mistaken = make_mistaken(frozen(options), tuple(found.missing))
-    weights, places = mistaken.weights, mistaken.places
-    give_weights(reference, weights, {name: name for name in weights})
-    give_weights(model, weights, found.pairs)
-    tap = Tap(model, found.pairs, places)
-    return Contest(tap, reference, weights, places, mistaken, reference.patch_embed.in_chans)
+    models = make_models(frozen(options), tuple(found.missing))
+    give_weights(model, models.weights, found.pairs)
+    return Contest(Tap(model, found.pairs, models.places), models)
 
 
 def in_words(seen: Seen) -> str:
@@ -191,7 +193,7 @@ def in_words(seen: Seen) -> str:
 def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Finding:
     """What is wrong with the numbers, as exactly as it can be told."""
     size, first = earliest(contest, seen)
-    window = contest.reference.layers[0].blocks[0].window_size
+    window = contest.models.reference.layers[0].blocks[0].window_size
     finding = Finding("forward", "", place=first.place.name, size=size)
     where = f"First difference: {first.place.words}, with pictures of {name_of(size)}."
     pattern = None

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +83,40 @@ def guessed(run: Run, place: Place) -> bool:
     return place.name in run.guessed
 
 
-class Mistaken:
-    """The mistaken one-page models with one set of options and weights; their runs are kept."""
+class Models:
+    """The reference and the mistaken one-page models, with one set of options and weights.
 
-    def __init__(self, options: dict, weights: dict[str, Tensor], places: list[Place]):
-        self.options, self.weights, self.places = options, weights, places
+    What they give is kept.
+
+    Args:
+        reference: swinlib's model; it is given the weights.
+        weights: by official name.
+        places: of the reference.
+        options: the page's, for the same model.
+    """
+
+    def __init__(
+        self,
+        reference: nn.Module,
+        weights: dict[str, Tensor],
+        places: list[Place],
+        options: dict,
+    ):
+        self.reference, self.options = reference.eval(), options
+        self.weights, self.places = weights, places
+        self.in_chans = reference.patch_embed.in_chans
+        self.own = Tap(self.reference, {name: name for name in weights}, places)
+        give_weights(self.reference, weights, self.own.pairs)
         self.run = lru_cache(maxsize=None)(self._run)
+        self.wanted_at = lru_cache(maxsize=None)(self._wanted_at)
+
+    def images(self, size) -> Tensor:
+        return some_images(size, self.in_chans)
+
+    def _wanted_at(self, size) -> dict[str, Tensor]:
+        """The reference's output at every place, for pictures of a size."""
+        run = self.own.run(self.images(size))
+        return {name: outputs[0] for name, outputs in run.outputs.items()}
 
     def _run(self, mistake: Mistake, size: tuple[int, int]) -> Run | None:
         try:
@@ -98,8 +126,7 @@ class Mistaken:
             return None
         pairs = {name: name for name in self.weights}
         give_weights(model, self.weights, pairs)
-        images = some_images(size, self.options.get("in_chans", 3))
-        return Tap(model, pairs, self.places).run(images)
+        return Tap(model, pairs, self.places).run(self.images(size))
 
 
 class Contest:
@@ -107,37 +134,13 @@ class Contest:
 
     Args:
         tap: listens to the model.
-        reference: swinlib's model, with its weights.
-        weights: by official name.
-        places: of the reference.
-        mistaken: the known mistakes, made with the same options and weights.
-        in_chans: channels of the pictures.
+        models: the reference and the known mistakes.
     """
 
-    def __init__(
-        self,
-        tap: Tap,
-        reference: nn.Module,
-        weights: dict[str, Tensor],
-        places: list[Place],
-        mistaken: Mistaken,
-        in_chans: int = 3,
-    ):
-        self.tap, self.reference, self.places = tap, reference, places
-        self.weights, self.mistaken, self.in_chans = weights, mistaken, in_chans
+    def __init__(self, tap: Tap, models: Models):
+        self.tap, self.models = tap, models
+        self.places, self.images, self.wanted_at = models.places, models.images, models.wanted_at
         self.runs: dict[tuple[int, int], Run] = {}  # the model's, by size
-        self.wanted_at = lru_cache(maxsize=None)(self._wanted_at)
-
-    def images(self, size) -> Tensor:
-        return some_images(size, self.in_chans)
-
-    @cached_property
-    def own(self) -> Tap:
-        return Tap(self.reference, {name: name for name in self.weights}, self.places)
-
-    def _wanted_at(self, size) -> dict[str, Tensor]:
-        run = self.own.run(self.images(size))
-        return {name: outputs[0] for name, outputs in run.outputs.items()}
 
     def see(self, size) -> Seen:
         self.runs[size] = self.tap.run(self.images(size))
@@ -148,7 +151,7 @@ class Contest:
         """How long the model and the reference take for two pictures, the best of three."""
         images, taken = self.images(size), ([], [])
         for _ in range(3):
-            for model, times in zip((self.tap.model, self.reference), taken, strict=True):
+            for model, times in zip((self.tap.model, self.models.reference), taken, strict=True):
                 start = time.perf_counter()
                 model(images)
                 times.append(time.perf_counter() - start)
@@ -173,7 +176,7 @@ class Contest:
         return next(iter(to_the_end or found), None)
 
     def does(self, mistake: Mistake, size, seen: Seen) -> bool:
-        run = self.mistaken.run(mistake, size)
+        run = self.models.run(mistake, size)
         if run is None:
             return False
         return alike(seen, first_difference(run, self.wanted_at(size), self.places, self.tap.heard))
@@ -182,7 +185,7 @@ class Contest:
         """Whether also the head gives the same."""
         ends = [
             first_difference(run, self.wanted_at(size), self.places, {"head"})
-            for run in (self.runs[size], self.mistaken.run(mistake, size))
+            for run in (self.runs[size], self.models.run(mistake, size))
         ]
         return alike(*ends) and ends[0].state == "differs"
 
@@ -200,22 +203,23 @@ class Contest:
         return " and ".join(wrong)
 
     def _differs_without(self, size, place: Place, parts: dict[str, str], kept) -> bool:
+        models = self.models
         silent = tuple(prefix for name, prefix in parts.items() if name != kept)
         weights = {
             name: torch.zeros_like(w) if name.startswith(silent) else w
-            for name, w in self.weights.items()
+            for name, w in models.weights.items()
         }
         try:
             give_weights(self.tap.model, weights, self.tap.pairs)
-            give_weights(self.reference, weights, self.own.pairs)
-            wanted = {n: out[0] for n, out in self.own.run(self.images(size)).outputs.items()}
+            give_weights(models.reference, weights, models.own.pairs)
+            wanted = {n: out[0] for n, out in models.own.run(self.images(size)).outputs.items()}
             seen = first_difference(self.tap.run(self.images(size)), wanted, self.places)
             if seen.place is None:
                 return False
             return self.places.index(seen.place) <= self.places.index(place)
         finally:
-            give_weights(self.tap.model, self.weights, self.tap.pairs)
-            give_weights(self.reference, self.weights, self.own.pairs)
+            give_weights(self.tap.model, models.weights, self.tap.pairs)
+            give_weights(models.reference, models.weights, models.own.pairs)
 
 
 def alike(a: Seen, b: Seen) -> bool:

@@ -91,12 +91,10 @@ class Builder:
         """Whether the class is told the pictures' size when a model is made."""
         return "img_size" in self.names
 
-    def options(self, **changes) -> dict:
-        """The reference's options with some changed, as far as the class can be told."""
-        return self.reference_options | {n: v for n, v in changes.items() if self.can_set(n)}
-
-    def reference(self, **changes) -> SwinTransformer:
-        return SwinTransformer(**NO_DROPPING | self.options(**changes))
+    def reference(self) -> SwinTransformer:
+        """The reference with the same options, its weights not drawn yet."""
+        with without_drawing():
+            return SwinTransformer(**NO_DROPPING | self.reference_options)
 
     def model(self, **changes) -> nn.Module:
         """A model to be judged; `changes` are official options, passed where the class takes them.
