@@ -11,6 +11,7 @@ import pytest
 import torch
 import torchvision
 
+from nbsolve import solve
 from swinlib import SwinTransformer, onepage
 from swinlib.lab.judge import judge
 from swinlib.lab.judge import table as judged
@@ -23,6 +24,7 @@ from swinlib.lab.judge.patterns import padding_tokens, pattern_of, seam_tokens
 from swinlib.lab.judge.picture import difference_map
 from swinlib.lab.judge.places import TOLERANCE, compare, places_of
 from swinlib.lab.judge.report import Report, walls
+from swinlib.lab.judge.sittings import HEADER, HINTS, Sittings, page_of, praise
 from swinlib.lab.judge.target import Target
 from swinlib.lab.judge.worker import work
 
@@ -209,6 +211,51 @@ def test_what_is_right_is_said_too():
     assert "Only tokens whose window holds padding differ." in finding.says
 
 
+class Deaf(torch.nn.Module):
+    """A model none of whose modules can be heard: only its scores tell."""
+
+    def __init__(self, made, **options):
+        super().__init__()
+        self.inner = [made(**options)]
+        names = dict(self.inner[0].named_parameters())
+        for name, parameter in names.items():
+            self.register_parameter(name.replace(".", "/"), parameter)
+
+    def named_parameters(self, *args, **kwargs):
+        for name, parameter in super().named_parameters(*args, **kwargs):
+            yield name.replace("/", "."), parameter
+
+    def forward(self, x):
+        weights = {name: p * 1 for name, p in self.named_parameters()}
+        return torch.func.functional_call(self.inner[0], weights, (x,))
+
+
+@pytest.mark.parametrize("sizes", [SMALL_SIZES])
+def test_a_model_that_cannot_be_listened_to(sizes):
+    def deaf(changes=()):
+        made = page_classes(changes)["SwinTransformer"]
+        return lambda **options: Deaf(made, **options)
+
+    def judge_deaf(changes=()):
+        builder = Builder(deaf(changes), wanted=judged.OPTIONS)
+        builder.names = {name: name for name in judged.OPTIONS}
+        builder.reference_options = dict(judged.OPTIONS)
+        return examine(builder, sizes)
+
+    assert judge_deaf().equal
+    known = next(m for m in MISTAKES if m.name == "index_key_minus_query")
+    (finding,) = judge_deaf(known.changes).findings
+    assert finding.mistake == known.name and finding.place == "layers.0.blocks.0"
+    strange = (
+        ("shift_size = 0 if i % 2 == 0 else window_size // 2", "shift_size = (0, 2, 0, 1)[i]"),
+    )
+    (finding,) = judge_deaf(strange).findings
+    assert (finding.mistake, finding.place) == ("", "layers.2.blocks.3")
+    outside = (("return self.reduction(self.norm(x))", "return self.reduction(self.norm(x)) * 2"),)
+    (finding,) = judge_deaf(outside).findings
+    assert "points to the embedding, a merging, the last norm or the head" in finding.says
+
+
 # --- right models in other styles ---------------------------------------------------------------
 
 
@@ -224,7 +271,7 @@ def test_a_right_model_in_another_style_passes(name, report):
     assert found.verdict.startswith("A Swin Transformer, equal to the official one")
     if name == "static_tokens":
         assert [size for size, _ in found.sizes] == ["224x224"]
-        assert "224x224 alone" in found.remarks[0]
+        assert any("judged at 224x224 alone" in remark for remark in found.remarks)
     else:
         assert len(found.took) == 13, found.took
     report(f"judge, {name}: largest difference {found.largest:.1e}")
@@ -506,14 +553,7 @@ def test_activations_of_nothing_known(tmp_path, capsys):
 
 
 def source_of(part: int) -> str:
-    """What the page has of a part."""
-    head, *pieces = re.split(r"^# --- \d\. .*$", ONE_PAGE, flags=re.MULTILINE)
-    imports = head[head.index("import torch") :]
-    wanted = [
-        re.search(rf"^(class|def) {name}\b.*?(?=^\S|\Z)", ONE_PAGE, re.MULTILINE | re.DOTALL)[0]
-        for name in PARTS[part]
-    ]
-    return imports + "\n\n".join(wanted)
+    return HEADER + page_of(part)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -546,6 +586,84 @@ def test_what_is_imported_is_not_written():
     source = "from swinlib.onepage import *"
     report = work(Target("cell", part=3, source=source, sizes=SMALL_SIZES), print)
     assert "nothing of part 3" in report.findings[0].says.lower()
+
+
+# --- the sittings of notebook 09 ----------------------------------------------------------------
+
+NOTEBOOK = HERE.parent / "notebooks" / "09_from_an_empty_file.ipynb"
+
+
+def test_a_sitting_that_was_not_begun(capsys, monkeypatch):
+    sittings = Sittings()
+    sittings.sit(2, "# nothing yet\n...\n")
+    assert "sitting 2: not written yet, so the one-page model stands in" in capsys.readouterr().out
+    monkeypatch.setenv("SWINLIB_EXERCISES", "strict")
+    with pytest.raises(AssertionError, match="not written yet"):
+        sittings.sit(2, "...")
+    with pytest.raises(AssertionError, match="1, 2, 3, 4"):
+        sittings.whole()
+
+
+def test_sittings_make_a_file(capsys, monkeypatch, tmp_path):
+    """Right parts are kept, a wrong one is not, and four of them are a file."""
+
+    def judge_here(what, part=0, source=None):
+        if source is None:
+            source = Path(what).read_text(encoding="utf-8")
+        return work(Target(what, part=part, source=source, sizes=SMALL_SIZES), print)
+
+    monkeypatch.setattr("swinlib.lab.judge.sittings.judge", judge_here)
+    sittings = Sittings()
+    for part in PARTS:
+        sittings.sit(part, page_of(part))
+    out = capsys.readouterr().out
+    assert all(praise(part) in out for part in PARTS)
+    report = sittings.whole(tmp_path / "my_swin.py")
+    assert report.right, str(report)
+    assert (tmp_path / "my_swin.py").read_text(encoding="utf-8").startswith(HEADER)
+
+    sittings.sit(
+        1, page_of(1).replace("0, 1, 3, 2, 4, 5).reshape(-1, M", "0, 1, 2, 3, 4, 5).reshape(-1, M")
+    )
+    assert sorted(sittings.right) == [2, 3, 4]
+    assert "`hint(1)` helps you on." in capsys.readouterr().out
+    assert not sittings.whole(tmp_path / "other.py").findings
+    assert "still to write: sitting 1." in capsys.readouterr().out
+    assert not (tmp_path / "other.py").exists()
+
+
+def test_hints_come_one_by_one(capsys):
+    sittings = Sittings()
+    sittings.hint(1)
+    assert capsys.readouterr().out.startswith("1. Padding")
+    for _ in HINTS[1]:
+        sittings.hint(1)
+    assert "That is all there is." in capsys.readouterr().out
+    with pytest.raises(ValueError, match="part must be one of 1 to 4, got 5"):
+        sittings.hint(5)
+
+
+def test_neither_hints_nor_the_notebook_give_a_line_away():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    told = " ".join([*(cell.source for cell in cells), *sum(HINTS.values(), ())])
+    code = [line.strip() for part in PARTS for line in page_of(part).splitlines()]
+    signatures = ("class ", "def ", '"""', "super()")
+    for line in code:
+        if len(line) > 20 and not line.startswith(signatures):
+            assert line not in told, line
+
+
+def test_the_notebook_asks_for_all_parts():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    stubs = [cell for cell in cells if "exercise" in cell.metadata.get("tags", [])]
+    assert [cell.source.splitlines()[0] for cell in stubs] == [f"%%sitting {n}" for n in PARTS]
+    for part, cell in zip(PARTS, stubs, strict=True):
+        assert f"sitting {part}: not written yet" in cell.outputs[0].text, "stored unanswered"
+        task = cells[cells.index(cell) - 1].source
+        assert all(f"`{name}(" in task for name in PARTS[part])
+        solve(cell)
+        assert page_of(part) in cell.source
+        assert cell.outputs[0].text == praise(part) + "\n"
 
 
 def test_the_parts_are_the_page():

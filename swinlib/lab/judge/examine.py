@@ -41,10 +41,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
     """
     report = Report(builder.name)
     if one := static_size(builder):
-        sizes = (one,)
-        report.remarks.append(
-            f"It is made for one size of pictures, and was judged at {name_of(one)} alone."
-        )
+        sizes = (one, *(size for size in sizes if size != one))
     say("while a model is made")
     try:
         with torch.random.fork_rng():
@@ -73,6 +70,13 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
         say(f"in a forward pass at {name_of(size)}")
         with torch.random.fork_rng():
             seen[size] = contest.see(size)
+        if one and size != one and seen[size].error is not None:
+            del seen[size]
+    if one and len(seen) < len(sizes):
+        other = "alone" if len(seen) == 1 else "and what else it takes"
+        report.remarks.append(
+            f"It is made for one size of pictures, and was judged at {name_of(one)} {other}."
+        )
     report.sizes = [(name_of(size), in_words(s)) for size, s in seen.items()]
     if any(s.state != "equal" for s in seen.values()):
         say("while its difference is looked into")
@@ -197,7 +201,15 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
     finding = Finding("forward", "", place=first.place.name, size=size)
     where = f"First difference: {first.place.words}, with pictures of {name_of(size)}."
     pattern = None
-    if first.state == "differs":
+    if first.state == "differs" and contest.unheard_before(first):
+        place = contest.by_silencing(size)
+        finding.place = place.name if place else ""
+        what = place.words if place else "the embedding, a merging, the last norm or the head"
+        where = (
+            f"With pictures of {name_of(size)} the scores differ. Its modules cannot be listened "
+            f"to; silencing one block after the other points to {what}."
+        )
+    elif first.state == "differs":
         pattern = pattern_of(first.got, first.wanted, first.place, window)
         finding.pattern = pattern.name
         if first.got.ndim == 4:

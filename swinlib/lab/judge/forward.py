@@ -13,6 +13,7 @@ from swinlib.lab.judge.places import TOLERANCE, Place, Run, Tap, compare
 
 # What divides evenly, what does not, oblong maps, and, last, one smaller than a window.
 SIZES = ((224, 224), (225, 190), (224, 448), (64, 48), (33, 57), (20, 24))
+BRANCH_ENDS = ("attn.proj.", "mlp.fc2.")  # without these a block is silent
 QUICK = 3  # of the smallest sizes are enough to tell most mistakes apart
 
 
@@ -189,6 +190,27 @@ class Contest:
         ]
         return alike(*ends) and ends[0].state == "differs"
 
+    def unheard_before(self, seen: Seen) -> list[Place]:
+        """Places between the last that is equal and the first that differs, where none listens."""
+        begin = self.places.index(seen.after) + 1 if seen.after else 0
+        between = self.places[begin : self.places.index(seen.place)]
+        return [place for place in between if place.name not in self.tap.heard]
+
+    def by_silencing(self, size) -> Place | None:
+        """The block at fault, for models in which only the scores can be compared.
+
+        In both models all blocks from one on are silenced, so that only the residuals pass: the
+        scores begin to differ with the first block that is wrong. None if they differ without any.
+        """
+        blocks = [place for place in self.places if place.kind == "block"]
+        for number in range(len(blocks) + 1):
+            silent = tuple(
+                f"{place.name}.{part}" for place in blocks[number:] for part in BRANCH_ENDS
+            )
+            if self._see_silenced(size, silent, {"head"}).state != "equal":
+                return blocks[number - 1] if number else None
+        return None
+
     def branch(self, size, place: Place) -> str:
         """Which part of a block is at fault: its other parts are silenced, in both models.
 
@@ -196,15 +218,23 @@ class Contest:
             "attention", "the MLP", "attention and the MLP", "what passes by" (the residuals), or
             "" where that cannot be told.
         """
-        parts = {"attention": f"{place.name}.attn.proj.", "the MLP": f"{place.name}.mlp.fc2."}
+        ends = (f"{place.name}.{part}" for part in BRANCH_ENDS)
+        parts = dict(zip(("attention", "the MLP"), ends, strict=True))
         wrong = [name for name in parts if self._differs_without(size, place, parts, name)]
         if self._differs_without(size, place, parts, None):
             return "what passes by"
         return " and ".join(wrong)
 
     def _differs_without(self, size, place: Place, parts: dict[str, str], kept) -> bool:
-        models = self.models
         silent = tuple(prefix for name, prefix in parts.items() if name != kept)
+        seen = self._see_silenced(size, silent)
+        if seen.place is None:
+            return False
+        return self.places.index(seen.place) <= self.places.index(place)
+
+    def _see_silenced(self, size, silent: tuple[str, ...], only=None) -> Seen:
+        """What is seen while parameters whose names begin so are zero, in both models."""
+        models = self.models
         weights = {
             name: torch.zeros_like(w) if name.startswith(silent) else w
             for name, w in models.weights.items()
@@ -213,10 +243,7 @@ class Contest:
             give_weights(self.tap.model, weights, self.tap.pairs)
             give_weights(models.reference, weights, models.own.pairs)
             wanted = {n: out[0] for n, out in models.own.run(self.images(size)).outputs.items()}
-            seen = first_difference(self.tap.run(self.images(size)), wanted, self.places)
-            if seen.place is None:
-                return False
-            return self.places.index(seen.place) <= self.places.index(place)
+            return first_difference(self.tap.run(self.images(size)), wanted, self.places, only)
         finally:
             give_weights(self.tap.model, models.weights, self.tap.pairs)
             give_weights(models.reference, models.weights, models.own.pairs)

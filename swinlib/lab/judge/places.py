@@ -109,7 +109,10 @@ class Tap:
         shortest = min(map(len, paths))
         depth = next((d for d in range(shortest) if len({p[d] for p in paths}) > 1), shortest)
         path = ".".join(paths[0][:depth])
-        module = self.model.get_submodule(path)
+        try:
+            module = self.model.get_submodule(path)
+        except AttributeError:  # parameters may be called after no module
+            return None
         own = {f"{path}.{name}" if path else name for name, _ in module.named_parameters()}
         called = not isinstance(module, nn.ModuleList | nn.ModuleDict)
         return path if path and called and own <= set(names) else None
