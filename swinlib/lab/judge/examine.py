@@ -297,6 +297,9 @@ def about_training(builder: Builder, report: Report) -> list[Finding]:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 facts = measure(subject)
+        except training.CannotHear:
+            report.remarks.append(f"Its blocks cannot be listened to: {kind} was not looked at.")
+            continue
         except Exception as error:  # whatever a learner's code may raise
             says = f"In training mode, {stumble(error)} ({kind})."
             findings.append(Finding("training", says, pattern=kind))

@@ -31,6 +31,7 @@ class Seen:
         got, wanted: the numbers at the place, (B, H, W, C) or (B, C).
         numbers: how many numbers came, where the shape does not fit.
         says: what is wrong with the shape.
+        heard: names of the places that could be compared.
         error: what stopped it.
     """
 
@@ -42,6 +43,7 @@ class Seen:
     wanted: Tensor | None = None
     numbers: int = 0
     says: str = ""
+    heard: frozenset[str] = frozenset()
     error: Exception | None = None
 
 
@@ -59,25 +61,23 @@ def first_difference(run: Run, wanted: dict[str, Tensor], places: list[Place], o
         for place in places
         if place.name in run.outputs and (only is None or place.name in only)
     }
-    order = list(found)
-    order = [place for place in order if found[place].got is not None or not guessed(run, place)]
-    if not order and run.error is None:
-        return Seen("silent")
+    order = [place for place in found if found[place].got is not None or not guessed(run, place)]
+    seen = Seen("silent", heard=frozenset(place.name for place in order), error=run.error)
     equal = [number for number, place in enumerate(order) if found[place].equal]
     after = order[equal[-1]] if equal else None
     rest = order[equal[-1] + 1 :] if equal else order
-    if run.error is not None and not rest:
+    if not rest and run.error is not None:
         upcoming = places[places.index(after) + 1] if after else places[0]
-        return Seen("stops", upcoming, after, error=run.error)
+        return replace(seen, state="stops", place=upcoming, after=after)
     if not rest:
-        return Seen("equal", largest=found[after].largest)
+        return replace(seen, state="equal", largest=found[after].largest) if after else seen
     place = rest[0]
-    result, wanted_here = found[place], wanted[place.name]
+    result = found[place]
+    seen = replace(seen, place=place, after=after, says=result.says, largest=result.largest)
     if result.got is None:
         numbers = sum(t.numel() for t in run.outputs[place.name])
-        return Seen("unlike", place, after, numbers=numbers, says=result.says, error=run.error)
-    seen = Seen("differs", place, after, result.largest, result.got, wanted_here)
-    return replace(seen, says=result.says, error=run.error)
+        return replace(seen, state="unlike", numbers=numbers)
+    return replace(seen, state="differs", got=result.got, wanted=wanted[place.name])
 
 
 def guessed(run: Run, place: Place) -> bool:
@@ -180,7 +180,7 @@ class Contest:
         run = self.models.run(mistake, size)
         if run is None:
             return False
-        return alike(seen, first_difference(run, self.wanted_at(size), self.places, self.tap.heard))
+        return alike(seen, first_difference(run, self.wanted_at(size), self.places, seen.heard))
 
     def ends_like(self, mistake: Mistake, size) -> bool:
         """Whether also the head gives the same."""
@@ -194,7 +194,7 @@ class Contest:
         """Places between the last that is equal and the first that differs, where none listens."""
         begin = self.places.index(seen.after) + 1 if seen.after else 0
         between = self.places[begin : self.places.index(seen.place)]
-        return [place for place in between if place.name not in self.tap.heard]
+        return [place for place in between if place.name not in seen.heard]
 
     def by_silencing(self, size) -> Place | None:
         """The block at fault, for models in which only the scores can be compared.

@@ -72,7 +72,7 @@ class Builder:
         official = {self.official(name): name for name in self.takes}
         self.names = {n: official[n] for n in REFERENCE_TAKES if n in official}
         if self.takes_anything and not self.names:
-            self.names = {n: n for n in SMALL}
+            self.names = {n: n for n in (*SMALL, *RATES)}
         told = {self.official(n): _plain(v) for n, v in self.given.items()}
         told = {n: v for n, v in told.items() if n in REFERENCE_TAKES}
         # What it cannot be told, it must have as the paper's Swin-T; what was given counts.

@@ -95,8 +95,6 @@ class Tap:
                 if name is not None and place.kind != "norm":
                     self.fed[place.name] = name
 
-        self.heard = {*self.modules, *self.fed, "head"}
-
     def place_of(self, name: str) -> str | None:
         fitting = [p.name for p in self.places if name.startswith(f"{p.name}.")]
         return fitting[0] if fitting else None

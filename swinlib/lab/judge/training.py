@@ -26,6 +26,10 @@ HALF = 0.5
 SIZE = (32, 32)  # pixels; maps of 8 x 8, 4 x 4 and 2 x 2 tokens with patches of 4
 
 
+class CannotHear(Exception):
+    """A model's blocks cannot be listened to."""
+
+
 class Subject:
     """A class, ready to be made with other rates.
 
@@ -73,13 +77,19 @@ class Subject:
         return [place for place in self.places if place.kind == "block"]
 
     def outputs(self, run: Run, pictures: int) -> dict[str, Tensor]:
-        """Blocks' outputs as (B, H, W, C), by name, as far as they were heard."""
+        """Blocks' outputs as (B, H, W, C), by name, as far as they were heard.
+
+        Raises:
+            CannotHear: none was.
+        """
         found = {}
         for place in self.blocks():
             shape = torch.Size([pictures, *self.maps[place.name][1:]])
             maps = [m for t in run.outputs.get(place.name, []) for m in layouts(t, shape)]
             if maps:
                 found[place.name] = maps[0]
+        if not found:
+            raise CannotHear
         return found
 
 
@@ -183,7 +193,10 @@ def _dropped(subject: Subject, model: nn.Module):
         weights = subject.silent()
         for name, value in values.items():
             weights[name][:] = value
-        return subject.outputs(subject.run(model, weights, 16), 16)[block]
+        outputs = subject.outputs(subject.run(model, weights, 16), 16)
+        if block not in outputs:
+            raise CannotHear
+        return outputs[block]
 
     if _share(out(**{"patch_embed.norm.bias": 1.0})) > 0.1:
         yield "tokens"
