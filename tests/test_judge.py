@@ -236,7 +236,7 @@ def test_a_model_that_cannot_be_listened_to():
         return lambda **options: Deaf(made, **options)
 
     def judge_deaf(changes=()):
-        return examine(Builder(deaf(changes), wanted=judged.OPTIONS), ((80, 80), (33, 57)))
+        return examine(Builder(deaf(changes), wanted=judged.OPTIONS), ((80, 160), (33, 57)))
 
     found = judge_deaf()
     assert found.equal
@@ -271,7 +271,8 @@ def test_a_right_model_in_another_style_passes(name, report):
         assert [size for size, _ in found.sizes] == ["224x224"]
         assert any("judged at 224x224 alone" in remark for remark in found.remarks)
     else:
-        assert len(found.took) == 13, found.took
+        assert len(found.took) >= 11, found.took
+        assert all(line.split(" for ")[0] != line.split(" for ")[1] for line in found.took)
     report(f"judge, {name}: largest difference {found.largest:.1e}")
 
 

@@ -354,11 +354,22 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
                 return Finding(
                     "training", sentence(mistake), mistake.reread, mistake.name, pattern=kind
                 )
-    details = "; ".join(f"{name}: {facts[name]}, wanted {wanted[name]}" for name in unlike)
+    details = "; ".join(
+        f"{name}: {shown(facts[name])}, wanted {shown(wanted[name])}" for name in unlike
+    )
     lesson = TRAINING_LESSON[kind]
     return Finding(
         "training", f"In training, {kind} is otherwise. {details}.", lesson, pattern=kind
     )
+
+
+def shown(fact) -> str:
+    """A fact in words: places, or numbers with three digits."""
+    if isinstance(fact, tuple) and all(isinstance(part, str) for part in fact):
+        return ", ".join(fact) or "nothing"
+    if isinstance(fact, tuple) and all(isinstance(part, float) for part in fact):
+        return ", ".join(f"{part:.3g}" for part in fact)
+    return str(fact)
 
 
 TRAINING_LESSON = {

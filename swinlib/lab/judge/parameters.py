@@ -44,11 +44,11 @@ class Match:
         )
 
     def took(self) -> list[str]:
-        """What was taken for what, each kind of name once; empty where the names are official."""
-        if all(ours == theirs for ours, theirs in self.pairs.items()):
-            return []
+        """What was taken for what, each kind of name once, unless it is the official one."""
         kinds = {}
         for ours, theirs in self.pairs.items():
+            if ours == theirs:
+                continue
             ours, theirs = (re.sub(r"\.(weight|bias)$", "", name) for name in (ours, theirs))
             key = tuple(re.sub(r"\b\d+\b", "#", name) for name in (ours, theirs))
             kinds.setdefault(key[0], (theirs, ours))
@@ -73,14 +73,17 @@ def match(model: nn.Module, reference: nn.Module, order_of_use=None) -> Match:
             pass uses them, or None; called where the order in the class does not decide.
     """
     theirs, ours = shapes_of(model), shapes_of(reference)
+    named = None
     if 2 * len(theirs.keys() & ours.keys()) >= min(len(ours), len(theirs)):
-        return by_name(theirs, ours)
+        named = by_name(theirs, ours)
+        if named.fits:
+            return named
     groups, wanted = grouped(theirs), grouped(ours)
     if [shapes for _, shapes in groups] == [shapes for _, shapes in wanted]:
         return Match(_pairs(wanted, groups), how="shape and order")
     if order_of_use is not None and (pairs := by_use(model, reference, order_of_use)):
         return Match(pairs, how="shape and order of use")
-    return by_alignment(groups, wanted, theirs, ours)
+    return named or by_alignment(groups, wanted, theirs, ours)
 
 
 def by_name(theirs: dict, ours: dict) -> Match:

@@ -200,7 +200,8 @@ def _dropped(subject: Subject, model: nn.Module):
 
     if _share(out(**{"patch_embed.norm.bias": 1.0})) > 0.1:
         yield "tokens"
-    if _share(out(**{f"{attn}.proj.bias": 1.0})) > 0.1:
+    projection = _share(out(**{f"{attn}.proj.bias": 1.0})) > 0.1
+    if projection:
         yield "projection"
     if _share(out(**{f"{mlp}.fc2.bias": 1.0})) > 0.1:
         yield "behind the MLP"
@@ -212,7 +213,7 @@ def _dropped(subject: Subject, model: nn.Module):
     ones = out(**{f"{attn}.qkv.bias": values, f"{attn}.proj.weight": torch.eye(C)})
     if _varies(ones):
         yield "weights"
-    elif _share(ones) > 0.1:
+    elif _share(ones) > 0.1 and not projection:
         yield "attention's output"
 
 
