@@ -191,10 +191,10 @@ class Contest:
         return alike(*ends) and ends[0].state == "differs"
 
     def unheard_before(self, seen: Seen) -> list[Place]:
-        """Places between the last that is equal and the first that differs, where none listens."""
+        """Blocks between the last place that is equal and the first that differs, unheard."""
         begin = self.places.index(seen.after) + 1 if seen.after else 0
         between = self.places[begin : self.places.index(seen.place)]
-        return [place for place in between if place.name not in seen.heard]
+        return [p for p in between if p.kind == "block" and p.name not in seen.heard]
 
     def by_silencing(self, size) -> Place | None:
         """The block at fault, for models in which only the scores can be compared.
