@@ -47,6 +47,7 @@ NAMES = [
     "06_patch_merging",
     "07_full_model",
     "08_cifar_training",
+    "09_from_an_empty_file",
 ]
 
 

@@ -1,0 +1,192 @@
+"""The cells of notebook 09: `%%sitting 2` judges what stands below it, as part 2 of the model.
+
+A part that is right belongs to the learner's model from then on. For the others the one-page model
+stands in, so that the notebook always runs to its end.
+"""
+
+import ast
+import os
+import re
+from pathlib import Path
+
+from swinlib.lab.exercises import STRICT
+from swinlib.lab.exercises.checking import in_lines
+from swinlib.lab.judge import judge
+from swinlib.lab.judge.mistakes import MISTAKES
+from swinlib.lab.judge.models import ONE_PAGE
+from swinlib.lab.judge.parts import PARTS
+from swinlib.lab.judge.report import Report
+
+HEADER = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+FILE = "my_swin.py"
+
+HINTS = {
+    1: (
+        "Padding: how many pixels are missing to the next multiple? Python's `%` with a negative "
+        "number gives it at once. `F.pad` counts from the last axis.",
+        "Cutting: split each of H and W in two, which window and which place in it. Then the two "
+        "axes that tell the window belong side by side, and so do the two that tell the place.",
+        "Putting together: write the shape after the split, the permute, the reshape. Go through "
+        "the three backwards. This permute undoes itself.",
+    ),
+    2: (
+        "The mask: give every place of the rolled map a label that tells where it came from. "
+        "Along one axis there are three; tokens may meet where both axes agree.",
+        "The index: first every token's row and column in the window, then all differences, query "
+        "minus key. Both are to begin at 0. Two numbers below 2M - 1 become one as in a "
+        "two-digit number.",
+        "Attention: the joint layer gives q, k and v at once, each with its heads side by side. "
+        "The bias has an axis for heads, the mask one for windows. The batch holds all windows of "
+        "the first picture, then all of the second.",
+        "Dropout has two places here, each with its own rate; a function must be told whether it "
+        "is training.",
+    ),
+    3: (
+        "The block: two branches, each behind its own norm and beside its own residual. Write "
+        "the attention branch as a method of its own.",
+        "That branch, in order: pad, roll, cut, attend, put together, roll back, crop. Each step "
+        "after attention undoes one before it. The mask belongs to the padded map.",
+        "Each axis decides for itself whether it is shifted. When is there no other window to "
+        "meet?",
+        "Merging: four maps, each every second row and column. Mind their order, the odd sizes, "
+        "and what the norm sees.",
+    ),
+    4: (
+        "Drop path: one coin for each picture, broadcast over all other axes. What is kept is "
+        "made larger, so that the mean stays.",
+        "Number the blocks through the whole model: from the first, which is never dropped, to "
+        "the last there are one step fewer than blocks.",
+        "Behind the stages: norm, mean over both axes of the map, head. The norm comes first.",
+        "First weights: `self.apply` comes to every module. Linear layers have their own rule, "
+        "the convolution none. And which parameters should not decay, and by what name would an "
+        "optimizer ask for them?",
+    ),
+}
+
+
+class Sittings:
+    """What has been written so far."""
+
+    def __init__(self):
+        self.right: dict[int, str] = {}
+        self.hints_given = dict.fromkeys(PARTS, 0)
+
+    def sit(self, part: int, text: str) -> None:
+        """Judge the text as a part, and say how it went.
+
+        Raises:
+            AssertionError: not right, while the environment variable SWINLIB_EXERCISES is
+                "strict".
+        """
+        self.right.pop(part, None)
+        if is_unwritten(text):
+            says = (
+                f"… sitting {part}: not written yet, so the one-page model stands in. "
+                f"`hint({part})` helps you on."
+            )
+            right = False
+        else:
+            earlier = [self.right[n] for n in sorted(self.right) if n < part]
+            source = "\n\n".join([HEADER, *earlier, text])
+            report = judge(f"sitting {part}", part=part, source=source)
+            right = report.right and not any("Not written yet" in r for r in report.remarks)
+            says = praise(part) if right else f"{report}\n  `hint({part})` helps you on."
+        if os.environ.get(STRICT) == "strict" and not right:
+            raise AssertionError(says)
+        if right:
+            self.right[part] = text
+            print(says)
+        elif says.startswith("…"):
+            print(in_lines(says))
+        else:
+            report.show()
+            print(f"  `hint({part})` helps you on.")
+
+    def hint(self, part: int) -> None:
+        """One hint more for a sitting.
+
+        Args:
+            part: 1 to 4.
+        """
+        if part not in HINTS:
+            raise ValueError(f"part must be one of 1 to {len(HINTS)}, got {part!r}")
+        self.hints_given[part] = min(self.hints_given[part] + 1, len(HINTS[part]))
+        for number, text in enumerate(HINTS[part][: self.hints_given[part]], 1):
+            print(in_lines(f"{number}. {text}"))
+        if self.hints_given[part] == len(HINTS[part]):
+            print("That is all there is. The lessons have the rest.")
+
+    def whole(self, path: str | Path = FILE) -> Report:
+        """Put the four parts into one file and judge it; for what is missing the page stands in.
+
+        Args:
+            path: where the file goes, if all four parts are right.
+        """
+        missing = [part for part in PARTS if part not in self.right]
+        if missing and os.environ.get(STRICT) == "strict":
+            raise AssertionError(f"sittings {missing} are not right")
+        if missing:
+            these = ", ".join(map(str, missing))
+            print(f"… still to write: sitting {these}. Here the one-page model stands in.")
+            return judge("the one-page model", source=ONE_PAGE)
+        source = "\n\n".join([HEADER, *(self.right[part] for part in sorted(self.right))])
+        Path(path).write_text(source, encoding="utf-8")
+        return judge(str(path))
+
+
+def is_unwritten(text: str) -> bool:
+    """Whether a text defines nothing: comments, docstrings and `...` alone."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return False
+    return all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) for n in body)
+
+
+def praise(part: int) -> str:
+    """What a right part is told."""
+    names = ", ".join(PARTS[part])
+    return f"✓ sitting {part}: right, at six sizes and in training. Yours now: {names}."
+
+
+def page_of(part: int) -> str:
+    """What stands in the one-page model for a part: what a solved notebook holds."""
+    head, *pieces = re.split(r"(?=^(?:class|def) )", ONE_PAGE, flags=re.MULTILINE)
+    found = {re.match(r"(?:class|def) (\w+)", piece)[1]: piece for piece in pieces}
+    code = [re.split(r"^# ---", found[name], flags=re.MULTILINE)[0] for name in PARTS[part]]
+    return "\n\n".join(piece.strip() + "\n" for piece in code)
+
+
+def mistaken(name: str) -> Report:
+    """What the judge says of the one-page model with a known mistake in it.
+
+    Args:
+        name: of one in `swinlib.lab.judge.mistakes`.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    made = {mistake.name: mistake for mistake in MISTAKES}
+    if name not in made:
+        raise ValueError(f"no mistake is called {name!r}; there are {', '.join(made)}")
+    return judge(f"a model with a mistake: {name.replace('_', ' ')}", source=made[name].source)
+
+
+def begin():
+    """Make `%%sitting` known to the notebook.
+
+    Returns:
+        The functions `hint` and `whole`.
+    """
+    from IPython import get_ipython
+
+    sittings = Sittings()
+
+    def sitting(line: str, cell: str = "") -> None:
+        part = int(line) if line.strip().isdigit() else 0
+        if part not in PARTS:
+            raise ValueError(f"%%sitting is followed by 1, 2, 3 or 4, got {line!r}")
+        sittings.sit(part, cell)
+
+    get_ipython().register_magic_function(sitting, "cell", "sitting")
+    return sittings.hint, sittings.whole
