@@ -420,14 +420,6 @@ def test_a_file_is_judged_in_its_own_process(judge_file):
     assert found.remarks == ["It prints 2 lines, the first of them: hello"]
 
 
-def test_a_wrong_file_comes_with_a_map(judge_file):
-    mistake = next(m for m in MISTAKES if m.name == "scaled_by_embed_dim")
-    found = judge_file(mistake.source)
-    (finding,) = found.findings
-    assert finding.mistake == mistake.name
-    assert len(finding.map) == 4 and len(finding.map[0]) == 3  # tokens, of 16 x 12 pixels
-
-
 ERRORS = [
     ("def f(:", "Python cannot read it"),
     ("import nothing_of_this_name", "stops with ModuleNotFoundError"),
@@ -472,11 +464,15 @@ def test_a_hang_is_told(judge_file):
 
 
 def test_no_such_file():
-    assert "no file nowhere.py" in judge("nowhere.py").findings[0].says
+    assert "no file nowhere.py" in work(Target("nowhere.py"), print).findings[0].says
+    assert "is no file: give my_swin.py" in work(Target("nowhere"), print).findings[0].says
 
 
 def test_a_report_goes_through_json():
-    report = examined(MISTAKES[0].model, SMALL_SIZES)
+    mistake = next(m for m in MISTAKES if m.name == "scaled_by_embed_dim")
+    report = examined(mistake.model, ((16, 12),))
+    (finding,) = report.findings
+    assert len(finding.map) == 4 and len(finding.map[0]) == 3  # tokens, of 16 x 12 pixels
     again = Report.from_dict(json.loads(json.dumps(report.as_dict())))
     assert str(again) == str(report)
 
