@@ -36,6 +36,11 @@ def holder(path, *more):
     return child, child.stdout.readline().strip()
 
 
+def heed_interrupts():
+    """Shells start what runs in the background deaf to SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -113,8 +118,9 @@ def test_two_commands_in_one_folder(tmp_path, capsys):
     argv = [*arguments(out), "epochs=1000"]
     argv[argv.index("--epochs") : argv.index("--epochs") + 2] = []
     first = subprocess.Popen(
-        [sys.executable, "-m", "swinlib.training", *argv], env=ENV, stdout=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "swinlib.training", *argv], env=ENV, stdout=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
+    )  # fmt: skip
     try:
         wait_for(lambda: len(list(out.glob("checkpoints/*.json"))) > 0)
         for more in ([], ["label_smoothing=0.3"]):
@@ -138,6 +144,7 @@ def test_an_interrupt_at_the_console(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-m", "swinlib.training", *arguments(out)],
         env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     wait_for(lambda: list(out.glob("checkpoints/epoch-00001-*.json")))
     child.send_signal(signal.SIGINT)
