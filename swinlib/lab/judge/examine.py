@@ -44,7 +44,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
         sizes = (one, *(size for size in sizes if size != one))
     say("while a model is made")
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             model = builder.model(**({"img_size": one[0]} if one else {})).eval()
     except Exception as error:  # whatever a learner's code may raise
         report.findings.append(Finding("file", f"No model could be made: {stumble(error)}."))
@@ -68,7 +68,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
     seen = {}
     for size in sizes:
         say(f"in a forward pass at {name_of(size)}")
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             seen[size] = contest.see(size)
         if one and size != one and seen[size].error is not None:
             del seen[size]
@@ -300,7 +300,7 @@ def about_training(builder: Builder, report: Report) -> list[Finding]:
     findings = []
     for kind, measure in training.MEASURES.items():
         try:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 facts = measure(subject)
         except training.CannotHear:
@@ -325,7 +325,7 @@ def make_subject(builder: Builder) -> training.Subject | None:
     reference = small.reference()
     try:
         extra = {"img_size": size[0]} if small.is_static else {}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             model = small.model(**extra).eval()
         images = some_images(size, reference.patch_embed.in_chans)
         found = parameters.match(model, reference, parameters.order_of_use(images))
@@ -343,7 +343,7 @@ def facts_of_page(changes: tuple, options: tuple, kind: str = "") -> dict:
     names = {name: name for name, _ in builder.reference().named_parameters()}
     subject = training.Subject(builder, names, places_of(depths_of(builder)))
     kinds = [kind] if kind else list(training.MEASURES)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return {kind: training.MEASURES[kind](subject) for kind in kinds}
 
