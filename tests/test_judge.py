@@ -572,6 +572,19 @@ def test_a_part_that_is_wrong_or_not_there():
     assert "Not written yet, and taken from the one-page model: WindowAttention." in report.remarks
 
 
+def test_an_error_shows_the_learners_own_line_and_none_of_the_pages():
+    wrong = source_of(2).replace("N, C = x.shape", "N, C, D = x.shape")
+    report = work(Target("sitting 2", part=2, source=wrong, sizes=SMALL_SIZES), print)
+    (finding,) = report.findings
+    assert finding.mistake == "" and "at `B, N, C, D = x.shape" in finding.says
+    # (B, L, C) is right for the embedding, and not what the next part takes.
+    tokens = source_of(1).replace(".permute(0, 2, 3, 1))", ".flatten(2).transpose(1, 2))", 1)
+    report = work(Target("sitting 1", part=1, source=tokens, sizes=SMALL_SIZES), print)
+    (finding,) = report.findings
+    assert finding.mistake == "" and finding.place == "layers.0.blocks.0"
+    assert "expected 4, got 3" in finding.says and "at `" not in finding.says
+
+
 def test_another_parts_mistake_does_not_count():
     wrong = source_of(1) + source_of(4).replace(".mean(dim=(1, 2))", ".sum(dim=(1, 2))")
     assert work(Target("cell", part=1, source=wrong, sizes=SMALL_SIZES), print).right

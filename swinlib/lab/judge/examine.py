@@ -44,7 +44,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
         sizes = (one, *(size for size in sizes if size != one))
     say("while a model is made")
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             model = builder.model(**({"img_size": one[0]} if one else {})).eval()
     except Exception as error:  # whatever a learner's code may raise
         report.findings.append(Finding("file", f"No model could be made: {stumble(error)}."))
@@ -68,7 +68,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
     seen = {}
     for size in sizes:
         say(f"in a forward pass at {name_of(size)}")
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             seen[size] = contest.see(size)
         if one and size != one and seen[size].error is not None:
             del seen[size]
@@ -189,7 +189,7 @@ def in_words(seen: Seen) -> str:
     if seen.state == "equal":
         return f"equal ({seen.largest:.1e})" if seen.largest else "equal to the last bit"
     if seen.state == "stops":
-        return f"stops: {stumble(seen.error)}"
+        return stumble(seen.error).removeprefix("it ")
     how = f"differs by {seen.largest:.1e}" if seen.state == "differs" else seen.says
     return f"{seen.place.words} {how}"
 
@@ -233,14 +233,22 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
         finding.says = f"{sentence(mistake)} {where}"
         finding.reread, finding.mistake = mistake.reread, mistake.name
         return finding
-    finding.says = " ".join([where, *hints(contest, seen, size, first, pattern)])
-    finding.reread = LESSON_OF[first.place.kind]
+    branch = ""
+    if first.place.kind == "block" and first.state == "differs" and contest.tap.model:
+        branch = contest.branch(size, first.place)
+    finding.says = " ".join([where, *hints(seen, first, pattern, branch)])
+    finding.reread = LESSON_OF.get(branch, LESSON_OF[first.place.kind])
+    if first.place.shifted and branch == "attention":
+        finding.reread = LESSON_OF["shift"]
     return finding
 
 
 LESSON_OF = {
     "embed": "lesson 01, “The reference”",
     "block": "lesson 07, “The block: two equations”",
+    "attention": "lesson 07, “Attention in a window, complete”",
+    "shift": "lesson 04, “The reference”",
+    "the MLP": "lesson 07, “The MLP by hand”",
     "merging": "lesson 06, “The reference”",
     "norm": "lesson 07, “The model”",
     "head": "lesson 07, “The model”",
@@ -254,16 +262,14 @@ def earliest(contest: Contest, seen: dict) -> tuple[tuple[int, int], Seen]:
     return size, failing[size]
 
 
-def hints(contest: Contest, seen: dict, size, first: Seen, pattern) -> list[str]:
+def hints(seen: dict, first: Seen, pattern, branch: str) -> list[str]:
     """What narrows down a mistake that nobody foresaw."""
     says = []
     right = [name_of(size) for size, s in seen.items() if s.state == "equal"]
     if right:
         says.append(f"Right at {', '.join(right)}: look at what is special about the others.")
-    if first.place.kind == "block" and first.state == "differs" and contest.tap.model:
-        branch = contest.branch(size, first.place)
-        if branch:
-            says.append(f"Within the block it is {branch}.")
+    if branch:
+        says.append(f"Within the block it is {branch}.")
     if pattern is not None and pattern.suspects:
         says.append(f"Look at {pattern.suspects}.")
     if first.place.shifted and not any("Right at" in s for s in says):
@@ -294,7 +300,7 @@ def about_training(builder: Builder, report: Report) -> list[Finding]:
     findings = []
     for kind, measure in training.MEASURES.items():
         try:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 facts = measure(subject)
         except training.CannotHear:
@@ -319,7 +325,7 @@ def make_subject(builder: Builder) -> training.Subject | None:
     reference = small.reference()
     try:
         extra = {"img_size": size[0]} if small.is_static else {}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             model = small.model(**extra).eval()
         images = some_images(size, reference.patch_embed.in_chans)
         found = parameters.match(model, reference, parameters.order_of_use(images))
@@ -337,7 +343,7 @@ def facts_of_page(changes: tuple, options: tuple, kind: str = "") -> dict:
     names = {name: name for name, _ in builder.reference().named_parameters()}
     subject = training.Subject(builder, names, places_of(depths_of(builder)))
     kinds = [kind] if kind else list(training.MEASURES)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return {kind: training.MEASURES[kind](subject) for kind in kinds}
 

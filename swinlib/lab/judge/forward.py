@@ -180,7 +180,9 @@ class Contest:
         run = self.models.run(mistake, size)
         if run is None:
             return False
-        return alike(seen, first_difference(run, self.wanted_at(size), self.places, seen.heard))
+        # Where something stops, it is not listening that ended early.
+        only = None if seen.state == "stops" else seen.heard
+        return alike(seen, first_difference(run, self.wanted_at(size), self.places, only))
 
     def ends_like(self, mistake: Mistake, size) -> bool:
         """Whether also the head gives the same."""
@@ -255,8 +257,8 @@ def alike(a: Seen, b: Seen) -> bool:
         return a.state == b.state
     if a.place != b.place or a.state != b.state:
         return False
-    if a.state == "stops":
-        return True
+    if a.state == "stops":  # an error's type alone would be too little
+        return type(a.error) is type(b.error) and str(a.error) == str(b.error)
     if a.state == "unlike":
         return a.numbers == b.numbers
     if a.got.shape != b.got.shape:

@@ -20,6 +20,11 @@ from swinlib.lab.judge.report import Report
 HEADER = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 FILE = "my_swin.py"
 
+MEETING = (
+    "  The other parts are the one-page model's. What yours gives, and what it takes, must be what "
+    "the table above the cell asks for."
+)
+
 HINTS = {
     1: (
         "Padding: how many pixels are missing to the next multiple? Python's `%` with a negative "
@@ -100,6 +105,8 @@ class Sittings:
             print(in_lines(says))
         else:
             report.show()
+            if any(what.startswith("stops") for _, what in report.sizes):
+                print(in_lines(MEETING))
             print(f"  `hint({part})` helps you on.")
 
     def hint(self, part: int) -> None:

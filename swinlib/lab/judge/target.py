@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from swinlib.lab.judge.models import SMALL, Builder, CannotBuild
-from swinlib.lab.judge.parts import PARTS, with_part
+from swinlib.lab.judge.parts import PARTS, run_source, with_part
 
 CLASS = "SwinTransformer"
 
@@ -80,7 +80,7 @@ def load(target: Target) -> tuple[Builder, list[str]]:
         made = defined[CLASS]
     elif target.source is not None:
         defined = {"__name__": "my_swin"}
-        exec(compile(target.source, target.what, "exec"), defined)
+        run_source(target.source, target.what, defined)
         made = _named(defined, target)
     elif target.path:
         _text(target.path)
