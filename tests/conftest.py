@@ -1,10 +1,13 @@
 """What all tests have in common: one thread, and the same random numbers in any order."""
 
+import os
+
 import pytest
 import torch
 
 # On small tensors more threads cost time, and a lot of it where cores are shared.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for training, and for the processes of tests
 
 
 @pytest.fixture(autouse=True)

@@ -94,7 +94,7 @@ def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="p
 # ----------------------------------------------------------------------------- configuration
 
 
-RECIPES = ["smoke", "laptop", "gpu", "gpu_quick", "imagenet"]
+RECIPES = ["smoke", "laptop", "gpu_quick", "gpu_medium", "gpu", "imagenet"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -14,6 +14,7 @@ from training_runs import TINY, outcome, run, tiny_data
 
 from swinlib import SwinTransformer
 from swinlib.training import batches as batches_module
+from swinlib.training import devices as devices_module
 from swinlib.training import loop as loop_module
 from swinlib.training.averaging import start_average, update_average
 from swinlib.training.config import preset
@@ -152,6 +153,20 @@ def test_batches_are_prepared_prefetch(monkeypatch):
         "beside waits for steps", "on beside", "prepared", "back", "steps waits for beside",
         "kept for steps", "on beside", "back",
     ]  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("wanted, seen", [(None, 5), ("3", 1)])
+def test_training_takes_all_processors_and_gives_them_back(monkeypatch, wanted, seen):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if wanted:
+        monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    monkeypatch.setattr(devices_module, "usable_processors", lambda: 5)
+    threads = []
+    run(TINY.replace(epochs=1), on_step=lambda _: threads.append(torch.get_num_threads()))
+    assert set(threads) == {seen} and torch.get_num_threads() == 1
 
 
 # ------------------------------------------------------------------------- too large for memory

@@ -441,6 +441,7 @@ def main(arguments: list[str] | None = None) -> dict:
                 row = measure(task, args, training, compiled)
                 results["rows"].append(row)
                 print(line(row), flush=True)
+                write(results, args)  # a visit to a GPU may end at any moment
     if not args.no_growth and not args.quick:
         results["growth"] = growth([224, 448, 896], args.device, args.rounds)
         for row in results["growth"]:
@@ -450,12 +451,16 @@ def main(arguments: list[str] | None = None) -> dict:
                 f"{row['global_over_windows']:.1f} times as long as windows, and holds "
                 f"{held['global']:.0f} MiB against {held['windows']:.0f}"
             )
-    args.out.mkdir(parents=True, exist_ok=True)
-    name = f"bench_{args.device}"
-    (args.out / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    draw(results, args.out / f"{name}.png")
-    print(f"written to {name}.json and {name}.png")
+    write(results, args)
+    print(f"written to bench_{args.device}.json and bench_{args.device}.png")
     return results
+
+
+def write(results: dict, args) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"bench_{args.device}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draw(results, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

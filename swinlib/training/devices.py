@@ -1,8 +1,12 @@
-"""What a device can do: bfloat16 and compiling."""
+"""What a device can do: bfloat16, compiling, and how many threads."""
 
 import importlib.util
+import os
+from contextlib import contextmanager
 
 import torch
+
+from swinlib.training.pictures import usable_processors
 
 
 def has_bfloat16(device) -> bool:
@@ -36,3 +40,19 @@ def not_available(config, device) -> str:
         missing.append("torch.compile is off")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"On this device ({name}) {' and '.join(missing)}." if missing else ""
+
+
+@contextmanager
+def all_processors():
+    """Lets PyTorch use every processor that this process may, and puts the number back.
+
+    A lesson's small tensors are fastest on one thread, which `lab.setup` chooses. Where the
+    environment variable OMP_NUM_THREADS says how many threads, nothing is changed.
+    """
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(usable_processors())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -29,7 +29,7 @@ from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import on_device, training_batches
 from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
 from swinlib.training.config import TrainConfig, choose_device
-from swinlib.training.devices import autocast, can_compile
+from swinlib.training.devices import all_processors, autocast, can_compile
 from swinlib.training.distributed import find_ranks
 from swinlib.training.lock import locked
 from swinlib.training.variants import ConvolutionalStem, take_away
@@ -194,6 +194,7 @@ def learning_rate(step, steps, warmup_steps, peak, final=0.0) -> float:
 
 
 @torch.no_grad()
+@all_processors()
 def evaluate(
     model, images, labels, mean, std, *, batch_size=500, label_smoothing=0.0, precision="float32"
 ) -> Evaluation:
@@ -322,6 +323,7 @@ def train(
     _require_equal_shares(config, data, ranks)
     _require_fit(config, data)
     with ExitStack() as stack:
+        stack.enter_context(all_processors())
         if checkpoints is not None:
             Path(checkpoints).mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_if_empty, Path(checkpoints))
