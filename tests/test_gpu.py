@@ -132,18 +132,20 @@ def test_a_compiled_model_is_the_model():
 # -------------------------------------------------------------------------------- the input path
 
 
-def test_batches_are_the_same_beside_the_steps_on_the_steps_and_on_the_cpu():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_batches_are_the_same_beside_the_steps_on_the_steps_and_on_the_cpu(compiled):
     """All augmentations on. The picture that the second stream makes is the CPU's to rounding."""
     data, order = tiny_data(), torch.arange(64).view(4, 16)
+    config = TINY.replace(compile=compiled)
 
     def seeded():
         return torch.Generator().manual_seed(3)
 
     here = on_device(data, CUDA)
-    prefetched = list(training_batches(order, 1, TINY, here, CUDA, seeded(), Ranks()))
+    prefetched = list(training_batches(order, 1, config, here, CUDA, seeded(), Ranks()))
     torch.cuda.synchronize()
-    plain = list(_batches_from_memory(order, 1, TINY, here, CUDA, seeded(), Ranks()))
-    on_cpu = training_batches(order, 1, TINY, data, torch.device("cpu"), seeded(), Ranks())
+    plain = list(_batches_from_memory(order, 1, config, here, CUDA, seeded(), Ranks()))
+    on_cpu = training_batches(order, 1, config, data, torch.device("cpu"), seeded(), Ranks())
     for (x, y), (x_plain, y_plain), (x_cpu, y_cpu) in zip(prefetched, plain, on_cpu, strict=True):
         assert torch.equal(x, x_plain) and torch.equal(y, y_plain)
         torch.testing.assert_close(y.cpu(), y_cpu)

@@ -4,12 +4,17 @@ import pytest
 import torch
 from training_runs import TINY, tiny_data
 
+from swinlib.training import augment as augment_module
 from swinlib.training.augment import (
     OPERATIONS,
     apply_operations,
+    augment,
     mix,
+    normalise,
     rand_augment,
+    random_crop,
     random_erasing,
+    random_flip,
 )
 from swinlib.training.batches import augmented
 from swinlib.training.data import draw_shapes
@@ -69,14 +74,6 @@ def test_operations_of_a_batch_do_not_touch_one_another():
         for i in range(28)
     ]
     assert torch.equal(together, torch.cat(alone))
-
-
-def test_operations_compile_to_one_graph():
-    images, grey = pictures(28)[0], torch.full((3,), 128, dtype=torch.uint8)
-    which, sign = torch.arange(28) % 14, torch.ones(28, dtype=torch.int64)
-    compiled = torch.compile(apply_operations, fullgraph=True, backend="aot_eager")
-    wanted = apply_operations(images, which, sign, 9, grey)
-    assert torch.equal(compiled(images, which, sign, 9, grey), wanted)
 
 
 def test_rand_augment_off_and_wrong_type():
@@ -169,8 +166,33 @@ def test_everything_repeats_with_the_seed_and_leaves_the_global_numbers_alone():
     assert torch.equal(x, again) and torch.equal(y, y_again) and not torch.equal(x, other)
 
 
+STRONG = TINY.replace(randaugment_ops=2, crop_padding=3, erasing_probability=0.5)
+
+
+@pytest.mark.parametrize("config", [STRONG, TINY.replace(crop_padding=0, erasing_probability=0.0)])
+def test_drawing_first_is_the_same_as_one_after_the_other(config):
+    images, mean, std = pictures(32)[0], (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+    generator = seeded()
+    grey = [round(255 * m) for m in mean]
+    x = rand_augment(images, config.randaugment_ops, config.randaugment_magnitude, generator, grey)
+    x = random_crop(x, config.crop_padding, generator, config.crop_fill)
+    x = random_flip(x, config.flip_probability, generator)
+    x = random_erasing(normalise(x, mean, std), config.erasing_probability, generator)
+    assert torch.equal(augment(images, config, mean, std, seeded()), x)
+
+
+def test_it_compiles_to_one_graph_and_only_on_a_gpu(monkeypatch):
+    images, asked = pictures(32)[0], []
+    mean, std, compiling = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), STRONG.replace(compile=True)
+    wanted = augment(images, STRONG, mean, std, seeded())
+    compiled = torch.compile(augment_module._transform, fullgraph=True, backend="eager")
+    monkeypatch.setattr(augment_module, "_compiled", lambda: asked.append(1) or compiled)
+    assert torch.equal(augment(images, compiling, mean, std, seeded()), wanted) and not asked
+    monkeypatch.setattr(augment_module, "_runs_compiled", lambda config, device: config.compile)
+    assert torch.equal(augment(images, compiling, mean, std, seeded()), wanted) and asked
+
+
 def test_all_off_is_normalising():
-    from swinlib.training.augment import normalise
     from swinlib.training.config import TrainConfig
 
     data = tiny_data()

@@ -16,6 +16,8 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
+from swinlib.training.devices import can_compile
+
 # torchvision's operations, in its order. A picture gets one of them at random, each time anew.
 OPERATIONS = (
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color",
@@ -23,7 +25,7 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128), compiled=False):
+def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128)):
     """RandAugment: a few operations such as a shear, more contrast or fewer grey levels.
 
     Every picture draws its own operations. torchvision draws once per call, so a batch would need a
@@ -34,8 +36,6 @@ def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128),
     magnitude: strength, 0 to 30.
     generator: torch.Generator that draws B whole numbers per operation.
     fill: one number from 0 to 255 per channel, for places that come in from outside a picture.
-    compiled: whether torch.compile makes a few kernels of it, which on a GPU saves launching some
-        hundred small ones at every step.
 
     Returns (B, 3, H, W) uint8, same device. Raises ValueError for pictures that are not uint8.
 
@@ -43,17 +43,20 @@ def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128),
     """
     if images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}, wanted torch.uint8 from 0 to 255")
-    fill = _send(torch.tensor(fill, dtype=torch.uint8), images.device)
-    apply = _compiled_operations() if compiled else apply_operations
-    for _ in range(operations):
-        draws = _draw_integers(0, 2 * len(OPERATIONS), (len(images),), generator, images.device)
-        images = apply(images, draws // 2, 2 * (draws % 2) - 1, magnitude, fill)
+    draws = _send(_draw_operations(len(images), operations, generator), images.device)
+    return _operate(images, draws, magnitude, _constants(tuple(fill), images.device))
+
+
+def _draw_operations(count, operations, generator):
+    """(operations, count) whole numbers: two for each of OPERATIONS, one for each direction."""
+    shape = (operations, count)
+    return torch.randint(0, 2 * len(OPERATIONS), shape, generator=generator)
+
+
+def _operate(images, draws, magnitude, fill):
+    for draw in draws:
+        images = apply_operations(images, draw // 2, 2 * (draw % 2) - 1, magnitude, fill.byte())
     return images
-
-
-@cache
-def _compiled_operations():
-    return torch.compile(apply_operations)
 
 
 def apply_operations(images, which, sign, magnitude, fill):
@@ -179,7 +182,15 @@ def random_crop(images, padding, generator, fill="reflect"):
         raise ValueError(f"padding={padding}, wanted 0 to {min(H, W) - 1} for {H}x{W} pictures")
     if padding == 0:
         return images
-    moves = _draw_integers(-padding, padding + 1, (2, B, 1), generator, images.device)
+    return _crop(images, _send(_draw_moves(B, padding, generator), images.device), fill)
+
+
+def _draw_moves(count, padding, generator):
+    return torch.randint(-padding, padding + 1, (2, count, 1), generator=generator)
+
+
+def _crop(images, moves, fill):
+    H, W = images.shape[2:]
     rows = torch.arange(H, device=images.device) + moves[0]  # (B, H), from -padding to H-1+padding
     columns = torch.arange(W, device=images.device) + moves[1]  # (B, W)
     inside = (_inside(rows, H)[:, :, None] & _inside(columns, W)[:, None, :])[:, None]
@@ -193,9 +204,15 @@ def random_flip(images, probability, generator):
     images: (B, C, H, W). generator: torch.Generator that draws B numbers.
     Returns (B, C, H, W), same dtype and device.
     """
-    draws = torch.rand(len(images), 1, 1, 1, generator=generator)
-    flipped = _send(draws < probability, images.device)
-    return torch.where(flipped, images.flip(-1), images)
+    return _flip(images, _send(_draw_flips(len(images), generator), images.device), probability)
+
+
+def _draw_flips(count, generator):
+    return torch.rand(count, 1, 1, 1, generator=generator)
+
+
+def _flip(images, draws, probability):
+    return torch.where(draws < probability, images.flip(-1), images)
 
 
 def normalise(images, mean, std):
@@ -204,9 +221,12 @@ def normalise(images, mean, std):
     images: (B, C, H, W) uint8. mean, std: C numbers each, for pictures that go from 0 to 1.
     Returns (B, C, H, W) float32.
     """
-    mean = _constants(mean, images.device).view(-1, 1, 1)
-    std = _constants(std, images.device).view(-1, 1, 1)
-    return (images.float() / 255 - mean) / std
+    mean, std = _constants(tuple(mean), images.device), _constants(tuple(std), images.device)
+    return _normalise(images, mean, std)
+
+
+def _normalise(images, mean, std):
+    return (images.float() / 255 - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
 
 def random_erasing(images, probability, generator):
@@ -225,8 +245,15 @@ def random_erasing(images, probability, generator):
     """
     if probability == 0:
         return images
-    B, _, H, W = images.shape
-    draws = _send(torch.rand(5, B, 1, generator=generator), images.device)
+    return _erase(images, _send(_draw_erasing(len(images), generator), images.device), probability)
+
+
+def _draw_erasing(count, generator):
+    return torch.rand(5, count, 1, generator=generator)
+
+
+def _erase(images, draws, probability):
+    H, W = images.shape[2:]
     area = H * W * (0.02 + (0.33 - 0.02) * draws[0])  # pixels
     shape = torch.exp(math.log(3.3) * (2 * draws[1] - 1))  # height over width, 1/3.3 to 3.3
     height = (area * shape).sqrt().round().clamp(1, H)
@@ -281,12 +308,51 @@ def _drawing_from(generator):
         yield
 
 
-def _draw_integers(low, high, shape, generator, device):
-    return _send(torch.randint(low, high, shape, generator=generator), device)
+def augment(images, config, mean, std, generator):
+    """RandAugment, crop, flip, `normalise` and erasing as a configuration has them.
+
+    All random numbers are drawn first, so that the rest is one function of tensors. Where the
+    configuration compiles and the pictures lie on a GPU, torch.compile makes a few kernels of it:
+    one by one, the hundreds of small ones take a processor longer to launch than a training step.
+
+    images: (B, 3, H, W) uint8. config: a TrainConfig. mean, std: as in `normalise`.
+    Returns (B, 3, H, W) float32.
+    """
+    count, device = len(images), images.device
+    draws = [
+        _draw_operations(count, config.randaugment_ops, generator),
+        _draw_moves(count, config.crop_padding, generator) if config.crop_padding else None,
+        _draw_flips(count, generator),
+        _draw_erasing(count, generator) if config.erasing_probability else None,
+    ]
+    draws = [None if draw is None else _send(draw, device) for draw in draws]
+    mean, std = _constants(tuple(mean), device), _constants(tuple(std), device)
+    transform = _compiled() if _runs_compiled(config, device) else _transform
+    return transform(images, *draws, config, mean, std)
 
 
+def _transform(images, operations, moves, flips, erasing, config, mean, std):
+    x = _operate(images, operations, config.randaugment_magnitude, (255 * mean).round())
+    if moves is not None:
+        x = _crop(x, moves, config.crop_fill)
+    x = _normalise(_flip(x, flips, config.flip_probability), mean, std)
+    return x if erasing is None else _erase(x, erasing, config.erasing_probability)
+
+
+def _runs_compiled(config, device):
+    return config.compile and device.type == "cuda" and can_compile(device)
+
+
+@cache
+def _compiled():
+    return torch.compile(_transform, fullgraph=True)
+
+
+@cache
 def _constants(numbers, device):
-    return _send(torch.tensor(numbers, dtype=torch.float32), device)
+    """A few numbers on the device, sent there once."""
+    with torch.inference_mode(False):  # so that they also serve training
+        return torch.tensor(numbers, dtype=torch.float32, device=device)
 
 
 def _send(tensor, device):

@@ -5,14 +5,7 @@ from functools import cache
 
 import torch
 
-from swinlib.training.augment import (
-    mix,
-    normalise,
-    rand_augment,
-    random_crop,
-    random_erasing,
-    random_flip,
-)
+from swinlib.training.augment import augment, mix
 
 
 def on_device(data, device):
@@ -96,12 +89,7 @@ def augmented(images, labels, config, data, generator):
 
     images: (B, C, H, W) uint8. labels: (B,) int64. Returns x and y as `training_batches`.
     """
-    grey = [round(255 * mean) for mean in data.mean]
-    x = rand_augment(images, config.randaugment_ops, config.randaugment_magnitude, generator, grey)
-    x = random_crop(x, config.crop_padding, generator, config.crop_fill)
-    x = random_flip(x, config.flip_probability, generator)
-    x = normalise(x, data.mean, data.std)
-    x = random_erasing(x, config.erasing_probability, generator)
+    x = augment(images, config, data.mean, data.std, generator)
     return mix(
         x, labels, data.num_classes, generator,
         mixup=config.mixup_alpha, cutmix=config.cutmix_alpha, probability=config.mix_probability,
