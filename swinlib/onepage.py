@@ -88,7 +88,7 @@ class WindowAttention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, head_dim)
 
         table, index = self.relative_position_bias_table, self.relative_position_index
-        bias = table[index].permute(2, 0, 1)[None]  # (1, heads, N, N)
+        bias = table[index].permute(2, 0, 1).contiguous()[None]  # (1, heads, N, N)
         if mask is not None:
             bias = bias + mask.to(x)[:, None]  # (num_windows, heads, N, N)
             bias = bias.repeat(B // len(mask), 1, 1, 1)  # the windows of a picture are together

@@ -116,7 +116,7 @@ def test_a_fresh_copy_keeps_the_old_one(course, capsys):
     [
         (["fresh"], "needs a lesson"),
         (["fresh", "99"], "'99' names 0 lessons"),
-        (["fresh", "0"], "names 8 lessons"),
+        (["fresh", "0"], "names 9 lessons"),
     ],
 )
 def test_a_lesson_that_is_not_one_is_named(course, arguments, message, capsys):

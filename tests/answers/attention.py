@@ -605,6 +605,10 @@ def heads_for_keys(qkv, num_heads):
     return tuple(x.mT for x in heads_by_chunk(qkv, num_heads))
 
 
+def heads_vkq(qkv, num_heads):
+    return heads_by_chunk(qkv, num_heads)[::-1]
+
+
 def heads_kqv(qkv, num_heads):
     k, q, v = heads_by_chunk(qkv, num_heads)
     return q, k, v
@@ -732,7 +736,8 @@ WRONG = {
         (heads_last, "stand behind the tokens"),
         (heads_first, "stand before the batch"),
         (heads_for_keys, "the tokens are columns"),
-        (heads_kqv, "in another order"),
+        (heads_kqv, "q, k and v come in another order"),
+        (heads_vkq, "q, k and v come in another order"),
         (heads_unsplit, "not yet split into heads"),
         (heads_as_batch, "are one dimension"),
         (heads_queries_only, "wanted 3 values"),

@@ -538,6 +538,14 @@ def mask_in_memory_order(H, W, M, s):
     return torch.where(ids[:, None] == ids[:, :, None], 0.0, -100.0)
 
 
+def mask_of_double(H, W, M, s):
+    return official_mask(H, W, M, s).double()
+
+
+def mask_of_ones(H, W, M, s):
+    return (official_mask(H, W, M, s) != 0).float()
+
+
 def mask_of_int(H, W, M, s):
     return official_mask(H, W, M, s).long()
 
@@ -617,7 +625,7 @@ WRONG = {
         (mask_upside_down, "the wrong way round"),
         (mask_attractive, "+100"),
         (mask_minus_infinity, "get minus infinity"),
-        (mask_true_false, "True and False"),
+        (mask_true_false, "which pairs are strangers, with True or 1"),
         (mask_subtracted, "differences of the labels"),
         (mask_rolled_back, "*before* the roll"),
         (mask_of_the_start, "at the top and on the left"),
@@ -631,6 +639,8 @@ WRONG = {
         (mask_everyone, "compares all tokens"),
         (mask_in_memory_order, "not cut into windows"),
         (mask_of_int, "whole numbers"),
+        (mask_of_double, "the numbers are right, but of type torch.float64"),
+        (mask_of_ones, "which pairs are strangers, with True or 1"),
         (mask_for_heads, "the shape is (4, 1, 4, 4), wanted (4, 4, 4)"),
         (mask_from_swinlib, "calls swinlib's `region_ids`"),
         (mask_zero_shift, "with a shift that is not half a window"),

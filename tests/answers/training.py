@@ -121,6 +121,28 @@ def epoch_without_steps(*args):
     return careless_epoch(*args, leave_out=["step"])
 
 
+def epoch_cleared_too_late(start, images, labels, order, batch_size, rates, clip_norm):
+    """Zeroed between backward and step."""
+    model, optimizer = start()
+    model.train()
+    total = 0.0
+    for chosen, rate in zip(order.split(batch_size), rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        loss.backward()
+        optimizer.zero_grad()
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        total += loss.item() * len(chosen)
+    return total / len(order)
+
+
+def epoch_two_starts(start, *others):
+    """The optimiser is that of another model."""
+    return careless_epoch(lambda: (start()[0], start()[1]), *others)
+
+
 def epoch_first_group_only(start, images, labels, order, batch_size, rates, clip_norm):
     model, optimizer = start()
     model.train()
@@ -523,7 +545,9 @@ WRONG = {
         (epoch_of_full_batches, "is left out"),
         (epoch_average_of_averages, "the mean is taken over batches"),
         (epoch_evaluating, "stays in eval mode"),
-        (epoch_without_steps, "nothing is learned"),
+        (epoch_without_steps, "nothing is learned: every batch meets the weights as they were"),
+        (epoch_cleared_too_late, "nothing is learned: every batch meets the weights as they were"),
+        (epoch_two_starts, "nothing is learned: every batch meets the weights as they were"),
         (epoch_on_probabilities, "a softmax in front"),
         (epoch_sum_of_losses, "gives 5.383, wanted 1.346"),
         (epoch_list_of_losses, "wanted the mean loss, a number"),

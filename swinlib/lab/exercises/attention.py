@@ -1,5 +1,7 @@
 """Exercises of lesson 02: attention, heads, large scores, padded tokens, two halves of the keys."""
 
+import itertools
+
 import torch
 
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake, agree
@@ -720,9 +722,16 @@ def _heads_turned(qkv, num_heads):
     return tuple(x.transpose(2, 3) for x in split_heads(qkv, num_heads))
 
 
-def _heads_other_order(qkv, num_heads):
-    q, k, v = split_heads(qkv, num_heads)
-    return k, q, v
+def _heads_ordered(order):
+    """The three in another order."""
+
+    def ordered(qkv, num_heads):
+        return tuple(split_heads(qkv, num_heads)[i] for i in order)
+
+    return ordered
+
+
+_heads_other_order = tuple(map(_heads_ordered, list(itertools.permutations(range(3)))[1:]))
 
 
 def _heads_not_split(qkv, num_heads):
@@ -799,7 +808,7 @@ HEADS = Exercise(
         ),
         Mistake("the heads stand before the batch. B comes first.", _heads_before_batch),
         Mistake("the tokens are columns. Each should be a row of head_dim numbers.", _heads_turned),
-        Mistake("q, k and v come in another order.", _heads_other_order),
+        Mistake("q, k and v come in another order.", _heads_other_order[0], _heads_other_order[1:]),
         Mistake("q, k and v are apart, but not yet split into heads.", _heads_not_split),
         Mistake(
             "pictures and heads are one dimension. Keep them apart: (B, heads, N, head_dim).",

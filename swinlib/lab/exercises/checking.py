@@ -372,13 +372,22 @@ def explained(trial: Trial, made: list[Outcome]) -> list[int] | None:
 
     It made this one if it returns what the mistake returns wherever both return something, and is
     wrong there only where the mistake is. That both raise an error says little: it supports a match
-    beside a wrong value only, and only in the same words.
+    beside a wrong value only, and only in the same words. A mistake that gives the right numbers of
+    another type is made only by giving that type.
     """
     alike, wrong_value = [], False
+    typed = all(
+        is_tensor(theirs.result)
+        and is_tensor(wanted.result)
+        and close(theirs.result, wanted.result)
+        for theirs, wanted in zip(made, trial.wanted, strict=True)
+    )
     for number, (theirs, ours) in enumerate(zip(made, trial.tried, strict=True)):
         if theirs.error is None and ours.error is None:
             harmless = trial.judge(theirs, number) is None
-            if not alike_results(trial, number, theirs) or (harmless and trial.words[number]):
+            if not alike_results(trial, number, theirs, typed) or (
+                harmless and trial.words[number]
+            ):
                 return None
             wrong_value |= not harmless
             alike.append(number)
@@ -389,11 +398,11 @@ def explained(trial: Trial, made: list[Outcome]) -> list[int] | None:
     return alike if wrong_value and enough and trial.failing[0] in alike else None
 
 
-def alike_results(trial: Trial, number: int, theirs: Outcome) -> bool:
-    """Whether an answer's result is a mistake's, be it of another type of numbers."""
+def alike_results(trial: Trial, number: int, theirs: Outcome, typed: bool) -> bool:
+    """Whether an answer's result is a mistake's; its type of numbers counts if `typed`."""
     ours, args = trial.tried[number].result, trial.cases[number].args
     if is_tensor(ours) and is_tensor(theirs.result) and close(ours, theirs.result):
-        return True
+        return ours.dtype == theirs.result.dtype or not typed
     try:
         return trial.asked.agree(ours, theirs.result, *args) is None
     except Exception:

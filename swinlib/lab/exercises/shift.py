@@ -692,7 +692,8 @@ SHIFTED = Exercise(
             _mask_infinite,
         ),
         Mistake(
-            "these are True and False. Wanted is what to *add*: 0 between neighbours, and -100.",
+            "these say which pairs are strangers, with True or 1. Wanted is what to *add*: 0 "
+            "between neighbours, and -100.",
             _mask_of_bool,
         ),
         Mistake(

@@ -654,7 +654,9 @@ EPOCH = Exercise(
             _epoch_in_eval_mode,
         ),
         Mistake(
-            "nothing is learned: the gradients are computed, and no step is taken.",
+            "nothing is learned: every batch meets the weights as they were at the start. Is there "
+            "one model for all batches, and a step of its own optimiser behind `backward`, before "
+            "the gradients are cleared?",
             _epoch_without_steps,
         ),
         Mistake(

@@ -190,11 +190,13 @@ def _video_by_frames(x, window_size):
 
 def _video_frames_joined(x, window_size):
     """Frames are cut one by one, and then Mt windows at a time are called one."""
-    return window_partition(x.flatten(0, 1), window_size[1:]).unflatten(0, (-1, window_size[0]))
+    return reference.window_partition(x.flatten(0, 1), window_size[1:]).unflatten(
+        0, (-1, window_size[0])
+    )
 
 
 def _video_frames_listed(x, window_size):
-    return window_partition(x.flatten(0, 1), window_size[1:])
+    return reference.window_partition(x.flatten(0, 1), window_size[1:])
 
 
 def _video_space_first(x, window_size):
