@@ -108,7 +108,8 @@ def test_records(tmp_path, capsys):
 
 def test_the_shipped_records_are_of_this_recipe():
     shares = fp.read_recorded(RECORDED)
-    assert list(shares) == list(fp.VARIANTS)
+    for name in ("whole", "shift", "mask", "relative_bias"):
+        assert len(shares[name]) == 3
     for path in RECORDED.glob("*.json"):
         entry = json.loads(path.read_text(encoding="utf-8"))
         assert path.stem == f"{entry['variant']}_seed{entry['seed']}"
