@@ -37,7 +37,7 @@ EXPLORERS = {
     "04_cyclic_shift_masks": ["ShiftMaskExplorer", "FootprintExplorer"],
     "05_relative_position_index": ["PositionExplorer"],
     "06_patch_merging": ["MergingExplorer"],
-    "07_full_model": ["ShapeLedger"],
+    "07_full_model": ["ShapeLedger", "FingerprintExplorer"],
     "08_cifar_training": ["TrainedAttentionExplorer"],
 }
 TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go

@@ -11,6 +11,7 @@ MODULES = {
     "position": ("PositionExplorer", "draw_relative_position"),  # 05
     "merging": ("MergingExplorer", "draw_merging"),  # 06
     "ledger": ("ShapeLedger", "draw_ledger"),  # 07
+    "fingerprints": ("FingerprintExplorer", "draw_fingerprint"),
     "trained": ("TrainedAttentionExplorer", "draw_trained_attention"),  # 08
 }
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
