@@ -150,7 +150,7 @@ ZEROS = "return F.pad(x, (0, 0, 0, -W % M, 0, -H % M))"
 CROP = "return x[:, :H, :W]"
 WINDOWS = _of(
     "03",
-    "As tensors: view, permute, reshape",
+    "As tensors: lesson 01's cut, with two changes",
     (
         "windows_without_permute",
         'the windows are cut by a view alone. Without the permute a "window" is a strip of M * M '
@@ -752,7 +752,7 @@ MERGING = (
     )
     + _of(
         "06",
-        "As tensors",
+        "As tensors: your turn",
         (
             "merged_by_a_view",
             "four tokens that follow each other in a row are merged. Wanted are four that form a "
