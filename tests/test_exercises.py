@@ -406,7 +406,7 @@ SETTERS = {
     "default dtype": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
     "gradients": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
     "threads": (lambda: torch.set_num_threads(3), torch.get_num_threads),
-    "default device": (lambda: torch.set_default_device("meta"), torch.get_default_device),
+    "default device": (lambda: torch.set_default_device("meta"), lambda: torch.empty(0).device),
     "deterministic": (
         lambda: torch.use_deterministic_algorithms(True),
         torch.are_deterministic_algorithms_enabled,

@@ -292,13 +292,18 @@ class Setting:
     set: Callable
 
 
+def _default_device() -> torch.device:
+    # torch 2.6 cannot say it any more once it was set to None.
+    return torch.empty(0).device
+
+
 def _set_default_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
 SETTINGS = (
     Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    Setting("torch's default device", torch.get_default_device, _set_default_device),
+    Setting("torch's default device", _default_device, _set_default_device),
     Setting("whether gradients are recorded", torch.is_grad_enabled, torch.set_grad_enabled),
     Setting("the number of threads", torch.get_num_threads, torch.set_num_threads),
     Setting(
