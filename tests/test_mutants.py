@@ -143,8 +143,14 @@ MUTANTS = [
         *PADDED,
     ),
     (position.relative_position_bias, "(2, 0, 1)", "(2, 1, 0)", definition, *PADDED),
-    (Window.forward, "attn_mask=term", "attn_mask=None", definition, *PADDED),
-    (Window.forward, "(bias + mask[:, None])", "mask[:, None]", block_mask, *PADDED),
+    (
+        Window.forward,
+        "fused_attention(q, k, v, bias=term",
+        "fused_attention(q, k, v, bias=None",
+        definition,
+        *PADDED,
+    ),
+    (Window.forward, "bias + mask[:, None]", "0 * bias + mask[:, None]", block_mask, *PADDED),
     (
         Window.forward,  # windows before pictures
         ".repeat(x.shape[0] // mask.shape[0], 1, 1, 1)",
@@ -156,8 +162,8 @@ MUTANTS = [
     (MultiHead.__init__, "(dim // num_heads) ** -0.5", "dim**-0.5", definition, *PADDED),
     (
         MultiHead.forward,
-        "dropout_p=dropout_p, scale=self.scale",
-        "dropout_p=dropout_p",
+        "fused_attention(q, k, v, bias=bias, scale=self.scale",
+        "fused_attention(q, k, v, bias=bias, scale=1.0",
         test_attention.test_scale_is_that_of_a_head_unless_told_otherwise,
     ),
     (Window.forward, "out.transpose(1, 2).reshape", "out.reshape", definition, *PADDED),
