@@ -635,9 +635,32 @@ def test_sittings_make_a_file(capsys, monkeypatch, tmp_path):
     )
     assert sorted(sittings.right) == [2, 3, 4]
     assert "`hint(1)` helps you on." in capsys.readouterr().out
-    assert not sittings.whole(tmp_path / "other.py").findings
-    assert "still to write: sitting 1." in capsys.readouterr().out
+    assert "… Still to write: sitting 1." in str(sittings.whole(tmp_path / "other.py"))
     assert not (tmp_path / "other.py").exists()
+
+
+def test_nothing_written_is_not_right():
+    says = str(Sittings().whole())
+    assert "… Nothing has been written yet." in says and "✓" not in says and "✗" not in says
+
+
+def test_a_file_of_the_learners_is_not_overwritten(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("swinlib.lab.judge.sittings.judge", Report)
+    path, sittings = tmp_path / "my_swin.py", Sittings()
+    path.write_text("mine", encoding="utf-8")
+    sittings.right = {part: f"# {part}" for part in PARTS}
+    for _ in range(2):  # the same contents once more are no second file
+        assert sittings.whole(path).name == str(tmp_path / "my_swin-1.py")
+        assert "stays as it is; yours is in" in capsys.readouterr().out
+    sittings.right[1] = "# better"  # what was written from here may be written again
+    assert sittings.whole(path).name == str(tmp_path / "my_swin-1.py")
+    assert "# better" in (tmp_path / "my_swin-1.py").read_text(encoding="utf-8")
+    sittings = Sittings()  # another day: who wrote the file is not known any more
+    sittings.right = {part: f"# {part}" for part in PARTS}
+    assert sittings.whole(path).name == str(tmp_path / "my_swin-2.py")
+    assert "# better" in (tmp_path / "my_swin-1.py").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_hints_come_one_by_one(capsys):

@@ -35,7 +35,8 @@ class Finding:
     shift: tuple[int, int] = (0, 0)
 
     def lines(self) -> list[str]:
-        lines = [in_lines(f"✗ {self.says}")]
+        sign = "~" if self.about == "training" else "✗"
+        lines = [in_lines(f"{sign} {self.says}")]
         if self.reread:
             lines.append(f"  Reread {self.reread}.")
         if self.map and max(len(self.map), len(self.map[0])) <= LARGE:
@@ -105,8 +106,16 @@ class Report:
             lines.append(in_lines(f"  {sign} {size:<9}{what}"))
         for finding in self.findings:
             lines += ["", *finding.lines()]
-        sign = "✓" if self.right else "✗"
-        return "\n".join([*lines, "", in_lines(f"{sign} {self.verdict}")])
+        return "\n".join([*lines, "", in_lines(f"{self.sign} {self.verdict}")])
+
+    @property
+    def sign(self) -> str:
+        """Of the verdict: ✓, ✗, ~ where training alone would differ, … where nothing was judged."""
+        if self.right:
+            return "✓"
+        if self.equal:
+            return "~"
+        return "✗" if self.findings else "…"
 
     def show(self) -> "Report":
         """Print it, and in a notebook draw where the numbers differ."""
