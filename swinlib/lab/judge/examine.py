@@ -17,7 +17,8 @@ from swinlib.lab.judge.models import (
     some_images,
     without_drawing,
 )
-from swinlib.lab.judge.patterns import pattern_of, shift_of
+from swinlib.lab.judge.parts import PARTS, may_name
+from swinlib.lab.judge.patterns import COUNTED, padding_tokens, pattern_of, shift_of
 from swinlib.lab.judge.places import Tap, places_of
 from swinlib.lab.judge.report import Finding, Report, conclude, name_of
 from swinlib.model import SwinTransformer
@@ -31,13 +32,14 @@ def static_size(builder: Builder) -> tuple[int, int] | None:
     return tuple(size) if isinstance(size, tuple | list) else (size, size)
 
 
-def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
+def examine(builder: Builder, sizes=SIZES, say=lambda stage: None, part: int = 0) -> Report:
     """Judge a class.
 
     Args:
         builder: makes its models.
         sizes: (H, W) of the pictures to compare with.
         say: called with what is done next, so that a hang can be told from a wait.
+        part: the only part that is not the one-page model's, 0 for all of it.
     """
     report = Report(builder.name)
     if one := static_size(builder):
@@ -64,7 +66,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
             return conclude(report)
         report.remarks.append("What is missing was set to zero in the reference, to go on.")
 
-    contest = make_contest(builder, model, found)
+    contest = make_contest(builder, model, found, part)
     seen = {}
     for size in sizes:
         say(f"in a forward pass at {name_of(size)}")
@@ -178,11 +180,11 @@ def for_the_page(options: tuple) -> dict:
     return page
 
 
-def make_contest(builder: Builder, model, found: parameters.Match) -> Contest:
+def make_contest(builder: Builder, model, found: parameters.Match, part: int) -> Contest:
     options = {"depths": depths_of(builder)} | builder.reference_options
     models = make_models(frozen(options), tuple(found.missing))
     give_weights(model, models.weights, found.pairs)
-    return Contest(Tap(model, found.pairs, models.places), models)
+    return Contest(Tap(model, found.pairs, models.places), models, part)
 
 
 def in_words(seen: Seen) -> str:
@@ -236,15 +238,22 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
     branch = ""
     if first.place.kind == "block" and first.state == "differs" and contest.tap.model:
         branch = contest.branch(size, first.place)
-    finding.says = " ".join([where, *hints(seen, first, pattern, branch)])
+    found = hints(seen, first, pattern, branch, window)
+    if part := contest.part:
+        found = [hint for hint in found if may_name(part, hint)]
+        found.append(f"Yours here: {', '.join(PARTS[part])}.")
+    finding.says = " ".join([where, *found])
     finding.reread = LESSON_OF.get(branch, LESSON_OF[first.place.kind])
-    if first.place.shifted and branch == "attention":
+    if part == 1 and first.place.kind != "embed":
+        finding.reread = LESSON_OF["windows"]
+    elif first.place.shifted and branch == "attention":
         finding.reread = LESSON_OF["shift"]
     return finding
 
 
 LESSON_OF = {
     "embed": "lesson 01, “The reference”",
+    "windows": "lesson 03, “The reference”",
     "block": "lesson 07, “The block: two equations”",
     "attention": "lesson 07, “Attention in a window, complete”",
     "shift": "lesson 04, “The reference”",
@@ -262,19 +271,30 @@ def earliest(contest: Contest, seen: dict) -> tuple[tuple[int, int], Seen]:
     return size, failing[size]
 
 
-def hints(seen: dict, first: Seen, pattern, branch: str) -> list[str]:
+def hints(seen: dict, first: Seen, pattern, branch: str, window) -> list[str]:
     """What narrows down a mistake that nobody foresaw."""
     says = []
     right = [name_of(size) for size, s in seen.items() if s.state == "equal"]
+    failing = [s for s in seen.values() if s.state != "equal"]
     if right:
         says.append(f"Right at {', '.join(right)}: look at what is special about the others.")
     if branch:
         says.append(f"Within the block it is {branch}.")
-    if pattern is not None and pattern.suspects:
-        says.append(f"Look at {pattern.suspects}.")
+    suspects = pattern.suspects if pattern else ""
+    if right and not suspects and all(pads_and_shifts(s, window) for s in failing):
+        suspects = COUNTED
+    if suspects:
+        says.append(f"Look at {suspects}.")
     if first.place.shifted and not any("Right at" in s for s in says):
         says.append("Blocks that are not shifted are right, so it has to do with the shift.")
     return says
+
+
+def pads_and_shifts(seen: Seen, window) -> bool:
+    """Whether what differs is a shifted block on a map that windows do not fit."""
+    if seen.state != "differs" or not seen.place.shifted:
+        return False
+    return bool(padding_tokens(*seen.got.shape[1:3], seen.place, window).any())
 
 
 def sentence(mistake: Mistake) -> str:

@@ -189,6 +189,18 @@ WINDOWS = _of(
         (CROP, "return x[:, x.shape[1] - H :, x.shape[2] - W :]"),
     ),
     (
+        "map_padded_where_it_fits",
+        "a map that windows fit is padded by a whole window more. Nothing is missing there, so "
+        "nothing is to be added.",
+        (ZEROS, "return F.pad(x, (0, 0, 0, M - W % M, 0, M - H % M))"),
+    ),
+    (
+        "map_padded_where_it_fits_in_a_block",
+        "a block pads a map that its windows fit by a whole window more. Nothing is missing "
+        "there, so nothing is to be added.",
+        ("x = pad_to_windows(x, M)\n", "x = F.pad(x, (0, 0, 0, M - W % M, 0, M - H % M))\n"),
+    ),
+    (
         "map_cropped_at_the_wrong_end",
         "the padding is not what is cropped again: the last H rows and W columns are kept, and "
         "the padding stands behind the first ones.",
@@ -783,6 +795,12 @@ MERGING = (
             "odd_map_padded_at_the_start",
             "odd maps are padded on the left and at the top before merging.",
             (EVEN, "x = F.pad(x, (0, 0, x.shape[2] % 2, 0, x.shape[1] % 2, 0))"),
+        ),
+        (
+            "even_map_padded",
+            "also even maps are padded before merging, by two rows and columns. They have all "
+            "their neighbours already.",
+            (EVEN, "H, W = x.shape[1:3]; x = F.pad(x, (0, 0, 0, 2 - W % 2, 0, 2 - H % 2))"),
         ),
         (
             "odd_map_not_padded",

@@ -6,14 +6,12 @@ stands in, so that the notebook always runs to its end.
 
 import ast
 import os
-import re
 from pathlib import Path
 
 from swinlib.lab.exercises import STRICT
 from swinlib.lab.exercises.checking import in_lines
 from swinlib.lab.judge import judge
 from swinlib.lab.judge.mistakes import MISTAKES
-from swinlib.lab.judge.models import ONE_PAGE
 from swinlib.lab.judge.parts import PARTS
 from swinlib.lab.judge.report import Report
 
@@ -176,14 +174,6 @@ def praise(part: int) -> str:
     """What a right part is told."""
     names = ", ".join(PARTS[part])
     return f"✓ sitting {part}: right, at six sizes and in training. Yours now: {names}."
-
-
-def page_of(part: int) -> str:
-    """What stands in the one-page model for a part: what a solved notebook holds."""
-    head, *pieces = re.split(r"(?=^(?:class|def) )", ONE_PAGE, flags=re.MULTILINE)
-    found = {re.match(r"(?:class|def) (\w+)", piece)[1]: piece for piece in pieces}
-    code = [re.split(r"^# ---", found[name], flags=re.MULTILINE)[0] for name in PARTS[part]]
-    return "\n\n".join(piece.strip() + "\n" for piece in code)
 
 
 def mistaken(name: str) -> Report:
