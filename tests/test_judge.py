@@ -234,6 +234,37 @@ class Deaf(torch.nn.Module):
         return torch.func.functional_call(self.inner[0], weights, (x,))
 
 
+@pytest.mark.parametrize(
+    "spared", ['{"relative_position_bias_table", "bias", "norm"}', '{"bias_table"}']
+)
+def test_what_never_decays_may_be_named_or_not(spared):
+    source = ONE_PAGE.replace('{"relative_position_bias_table"}', spared)
+    found = examined(source, SMALL_SIZES)
+    assert found.right, str(found)
+
+
+def test_of_many_names_three_are_told():
+    source = ONE_PAGE.replace(
+        '{"relative_position_bias_table"}', '{"relative_position_bias_table", "fc1"}'
+    )
+    found = examined(source, SMALL_SIZES)
+    (finding,) = found.findings
+    assert "Wrongly spared: layers.0.blocks.0.mlp.fc1.weight, " in finding.says
+    assert finding.says.count(".weight") == 3 and "and 3 more." in finding.says
+    assert found.equal and not found.right
+    assert "\n~ A Swin Transformer, equal" in str(found) and "✗" not in str(found)
+    assert "\n~ In training, decay" in str(found)
+
+
+def test_forgotten_tables_are_told_where_to_say_so():
+    found = examined(next(m for m in MISTAKES if m.name == "tables_decay").model, SMALL_SIZES)
+    assert "`no_weight_decay_keywords`" in found.findings[0].says
+    assert "lesson 05, “Questions people" in found.findings[0].reread
+    for name in ("05_relative_position_index", "07_full_model"):  # where it really stands
+        text = (NOTEBOOK.parent / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert "no_weight_decay_keywords" in text
+
+
 def test_a_model_that_cannot_be_listened_to():
     def deaf(changes=()):
         made = page_classes(changes)["SwinTransformer"]

@@ -1,5 +1,6 @@
 """The examination: parameters, forward pass, training, in this order."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -22,6 +23,8 @@ from swinlib.lab.judge.patterns import COUNTED, padding_tokens, pattern_of, shif
 from swinlib.lab.judge.places import Tap, places_of
 from swinlib.lab.judge.report import Finding, Report, conclude, name_of
 from swinlib.model import SwinTransformer
+
+FEW = 3  # names that a sentence on training holds
 
 
 def static_size(builder: Builder) -> tuple[int, int] | None:
@@ -126,9 +129,9 @@ def about_parameters(found: parameters.Match, builder: Builder) -> Finding:
     return Finding("parameters", f"The parameters do not fit. {says}", place=place)
 
 
-def listed(names: list[str]) -> str:
-    few = ", ".join(names[: parameters.MANY])
-    more = len(names) - parameters.MANY
+def listed(names: Sequence[str], few: int = parameters.MANY) -> str:
+    more = len(names) - few
+    few = ", ".join(names[:few])
     return few + (f" and {more} more" if more > 0 else "")
 
 
@@ -383,6 +386,10 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
     details = "; ".join(
         f"{name}: {shown(facts[name])}, wanted {shown(wanted[name])}" for name in unlike
     )
+    if kind == "decay":
+        got, right = set(facts["spared"]), set(wanted["spared"])
+        apart = {"Wrongly spared": sorted(got - right), "Wrongly decaying": sorted(right - got)}
+        details = ". ".join(f"{what}: {shown(tuple(n))}" for what, n in apart.items() if n)
     lesson = TRAINING_LESSON[kind]
     return Finding(
         "training", f"In training, {kind} is otherwise. {details}.", lesson, pattern=kind
@@ -392,7 +399,7 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
 def shown(fact) -> str:
     """A fact in words: places, or numbers with three digits."""
     if isinstance(fact, tuple) and all(isinstance(part, str) for part in fact):
-        return ", ".join(fact) or "nothing"
+        return listed(fact, FEW) or "nothing"
     if isinstance(fact, tuple) and all(isinstance(part, float) for part in fact):
         return ", ".join(f"{part:.3g}" for part in fact)
     return str(fact)
@@ -403,5 +410,5 @@ TRAINING_LESSON = {
     "drop path": "lesson 07, “Dropout and drop path: training with holes”",
     "dropout": "lesson 07, “Dropout and drop path: training with holes”",
     "initial": "lesson 08, “First weights”",
-    "decay": "lesson 08, “Everything decays”",
+    "decay": "lesson 05, “Questions people really ask”",
 }

@@ -1347,11 +1347,13 @@ INITIAL = _of(
 )
 
 DECAY = _of(
-    "08",
-    "Everything decays",
+    "05",
+    "Questions people really ask",
     (
         "tables_decay",
-        "nothing says that the bias tables must be spared from weight decay.",
+        "nothing says that the bias tables must be spared from weight decay. An optimizer asks "
+        "the model's method `no_weight_decay_keywords` for it; in lesson 07 it stands in the "
+        "source of “The model on one page”.",
         (
             "    def no_weight_decay_keywords(self):\n"
             '        return {"relative_position_bias_table"}\n\n',
@@ -1360,12 +1362,14 @@ DECAY = _of(
     ),
     (
         "another_parameter_is_spared",
-        "weight decay is told to spare parameters by a name that none of the bias tables has.",
+        "weight decay is told to spare parameters by a name that none of the bias tables has: "
+        "look at what `no_weight_decay_keywords` gives.",
         ('return {"relative_position_bias_table"}', 'return {"absolute_pos_embed"}'),
     ),
     (
         "everything_spared",
-        "weight decay is told to spare every parameter.",
+        "weight decay is told to spare every parameter: look at what `no_weight_decay_keywords` "
+        "gives.",
         ('return {"relative_position_bias_table"}', 'return {"weight", "bias"}'),
     ),
     shows="decay",

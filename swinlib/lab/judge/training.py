@@ -294,8 +294,11 @@ def decay(subject: Subject) -> dict:
     spared = {id(p) for p in parameter_groups(told, 1.0)[1]["params"]}
     own = dict(model.named_parameters())
     names = [ours for ours, theirs in subject.pairs.items() if id(own[theirs]) in spared]
-    says = bool(set(told.no_weight_decay()) | set(told.no_weight_decay_keywords()))
-    return {"spared": tuple(sorted(names)), "says": says}
+    facts = {"spared": tuple(sorted(names))}
+    if any(ROLES["bias tables"](name, None) and name not in names for name in subject.pairs):
+        # Then it matters whether it was forgotten or misnamed, and else it does not.
+        facts["says"] = bool(set(told.no_weight_decay()) | set(told.no_weight_decay_keywords()))
+    return facts
 
 
 def _told(model: nn.Module, method: str):
