@@ -421,6 +421,21 @@ def test_missing_and_superfluous_parameters_are_named():
     assert "head.weight has the shape (3, 96), wanted (10, 96)." in finding.says
 
 
+@pytest.mark.parametrize("bias", ["True", "False"])
+@pytest.mark.parametrize("names", ["q k v", "to_a to_b to_c"])
+def test_three_layers_for_one(names, bias):
+    a, b, c = names.split()
+    source = ONE_PAGE.replace(
+        "self.qkv = nn.Linear(dim, 3 * dim)",
+        f"self.{a}, self.{b}, self.{c} = (nn.Linear(dim, dim, bias={bias}) for _ in range(3))",
+    ).replace("self.qkv(x)", f"torch.cat([self.{a}(x), self.{b}(x), self.{c}(x)], -1)")
+    if a != "q":
+        source = source.replace("norm1", "before").replace("fc1", "first")
+    (finding,) = examined(source, SMALL_SIZES).findings
+    assert finding.says == "q, k and v are three layers here; one joint layer qkv is wanted."
+    assert finding.place == "layers.0.blocks.0.attn" and "lesson 07" in finding.reread
+
+
 def test_what_is_missing_may_be_zero_to_go_on():
     changes = {m.name: m for m in MISTAKES}
     both = changes["table_missing"].changes + changes["no_mask"].changes
@@ -862,6 +877,17 @@ def test_patterns():
     assert name(channels) == "some channels"
     assert name(wanted + torch.randn_like(wanted)) == "all"
     assert name(wanted / 0) == "nan"
+
+
+def test_in_a_notebook_the_sentence_stands_below_the_map(capsys, monkeypatch):
+    model = next(m for m in MISTAKES if m.name == "no_mask").model
+    report = examined(model, ((80, 80),))
+    monkeypatch.setattr("IPython.display.display", lambda image: print("MAP"))
+    report.show()
+    above, below = capsys.readouterr().out.split("MAP")
+    assert "80x80" in above and "There is no mask" not in above
+    assert "There is no mask" in below and "Not yet" in below and "#" not in below
+    assert "There is no mask" in str(report) and "#" in str(report)
 
 
 def test_layouts_are_told_apart():

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 from swinlib.lab import exercises
+from swinlib.lab.judge.parts import PARTS
+from swinlib.lab.judge.sittings import is_unwritten
 from swinlib.lab.learner import ROOT, code_cells, lessons, noted
 
 STUB = re.compile(r"^@exercise\s*\ndef (\w+)", re.MULTILINE)
+SITTING = re.compile(r"\s*%%sitting +(\d)")
 SIGNS = {"right": "✓", "wrong": "✗", "unchecked": "?", "open": "…"}
 
 
@@ -26,6 +29,9 @@ def progress(root: Path = ROOT) -> None:
         own = {asked.name: states[asked.name] for asked in exercises.of_lesson(lesson)}
         print(f"{names.get(lesson, lesson):<30}{_counts(own)}")
         print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in own.items()))
+    sittings = sitting_states(root)
+    print(f"{names.get('09', '09'):<30}{_counts(sittings)}")
+    print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in sittings.items()))
     print(f"{f'{len(states)} exercises':<30}{_counts(states)}")
     print("✓ right   ✗ not right yet   ? written and not checked: run its cell   … open")
 
@@ -46,6 +52,22 @@ def exercise_states(root: Path = ROOT) -> dict[str, str]:
         else:
             states[name] = "open"
     return states
+
+
+def sitting_states(root: Path = ROOT) -> dict[str, str]:
+    """The sittings of lesson 09, and the state of each, as `exercise_states` gives them."""
+    written = set()
+    for lesson in lessons(root):
+        for source in code_cells(lesson):
+            begun = SITTING.match(source)
+            if begun and not is_unwritten(source[begun.end() :]):
+                written.add(int(begun[1]))
+    said = noted(root)
+    return {
+        name: said.get(name, "unchecked") if part in written else "open"
+        for part in PARTS
+        for name in [f"sitting {part}"]
+    }
 
 
 def _counts(states: dict[str, str]) -> str:

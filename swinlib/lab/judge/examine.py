@@ -1,5 +1,6 @@
 """The examination: parameters, forward pass, training, in this order."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
@@ -64,7 +65,7 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None, part: int = 0
     if found.how != "name" and found.fits:
         report.remarks.append(f"Names are its own; parameters were matched by {found.how}.")
     if not found.fits:
-        report.findings.append(about_parameters(found, builder))
+        report.findings.append(about_parameters(found, builder, model))
         if found.extra or found.misshapen or not all(map(can_be_zero, found.missing)):
             return conclude(report)
         report.remarks.append("What is missing was set to zero in the reference, to go on.")
@@ -108,7 +109,10 @@ def can_be_zero(name: str) -> bool:
     return name.endswith((".bias", "relative_position_bias_table"))
 
 
-def about_parameters(found: parameters.Match, builder: Builder) -> Finding:
+def about_parameters(found: parameters.Match, builder: Builder, model) -> Finding:
+    if (apart := three_for_one(found, builder, model)) is not None:
+        says = "q, k and v are three layers here; one joint layer qkv is wanted."
+        return Finding("parameters", says, LESSON_OF["attention"], place=apart)
     details = []
     if found.missing:
         details.append(f"Missing: {listed(found.missing)}.")
@@ -127,6 +131,23 @@ def about_parameters(found: parameters.Match, builder: Builder) -> Finding:
             "parameters", f"{sentence(mistake)} {says}", mistake.reread, mistake.name, place
         )
     return Finding("parameters", f"The parameters do not fit. {says}", place=place)
+
+
+def three_for_one(found: parameters.Match, builder: Builder, model) -> str | None:
+    """The first attention of a model that is right but for three layers in place of each qkv."""
+    wanted, got = (Counter(parameters.shapes_of(m).values()) for m in (builder.reference(), model))
+    ours = parameters.shapes_of(builder.reference())
+    joint = [name for name in ours if ".attn.qkv." in name]
+    for name in joint:
+        shape = ours[name]
+        wanted[shape] -= 1
+        wanted[(shape[0] // 3, *shape[1:])] += 3
+    biases = [ours[name] for name in joint if name.endswith("bias")]
+    without = wanted.copy()  # the three may have no biases
+    for shape in biases:
+        without[(shape[0] // 3,)] -= 3
+    right = not found.pairs.keys() & set(joint) and +got in (+wanted, +without)
+    return joint[0].removesuffix(".qkv.weight") if right else None
 
 
 def listed(names: Sequence[str], few: int = parameters.MANY) -> str:

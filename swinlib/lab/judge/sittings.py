@@ -14,6 +14,7 @@ from swinlib.lab.judge import judge
 from swinlib.lab.judge.mistakes import MISTAKES
 from swinlib.lab.judge.parts import PARTS
 from swinlib.lab.judge.report import Report
+from swinlib.lab.learner import note
 
 HEADER = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 FILE = "my_swin.py"
@@ -95,6 +96,7 @@ class Sittings:
             report = judge(f"sitting {part}", part=part, source=source)
             right = report.right and not any("Not written yet" in r for r in report.remarks)
             says = praise(part) if right else f"{report}\n  `hint({part})` helps you on."
+            note(f"sitting {part}", "right" if right else "wrong")
         if os.environ.get(STRICT) == "strict" and not right:
             raise AssertionError(says)
         if right:
