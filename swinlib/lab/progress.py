@@ -11,6 +11,7 @@ from swinlib.lab.learner import ROOT, code_cells, lessons, noted
 
 STUB = re.compile(r"^@exercise\s*\ndef (\w+)", re.MULTILINE)
 SITTING = re.compile(r"\s*%%sitting +(\d)")
+SITTINGS = {part: f"sitting {part}" for part in PARTS}
 SIGNS = {"right": "✓", "wrong": "✗", "unchecked": "?", "open": "…"}
 
 
@@ -43,15 +44,7 @@ def exercise_states(root: Path = ROOT) -> dict[str, str]:
         for source in code_cells(lesson):
             written |= _written(source)
     said = noted(root)
-    states = {}
-    for name in exercises.all_exercises():
-        if said.get(name) == "right":
-            states[name] = "right"
-        elif name in written:
-            states[name] = said.get(name, "unchecked")
-        else:
-            states[name] = "open"
-    return states
+    return {name: _state(name, name in written, said) for name in exercises.all_exercises()}
 
 
 def sitting_states(root: Path = ROOT) -> dict[str, str]:
@@ -63,11 +56,13 @@ def sitting_states(root: Path = ROOT) -> dict[str, str]:
             if begun and not is_unwritten(source[begun.end() :]):
                 written.add(int(begun[1]))
     said = noted(root)
-    return {
-        name: said.get(name, "unchecked") if part in written else "open"
-        for part in PARTS
-        for name in [f"sitting {part}"]
-    }
+    return {name: _state(name, part in written, said) for part, name in SITTINGS.items()}
+
+
+def _state(name: str, is_written: bool, said: dict[str, str]) -> str:
+    if said.get(name) == "right":
+        return "right"
+    return said.get(name, "unchecked") if is_written else "open"
 
 
 def _counts(states: dict[str, str]) -> str:
