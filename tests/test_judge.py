@@ -3,6 +3,10 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -19,12 +23,12 @@ from swinlib.lab.judge.__main__ import main, parse
 from swinlib.lab.judge.examine import examine
 from swinlib.lab.judge.mistakes import MISTAKES, SHOWS
 from swinlib.lab.judge.models import ONE_PAGE, Builder, page_classes, page_with
-from swinlib.lab.judge.parts import PARTS
+from swinlib.lab.judge.parts import PARTS, page_of
 from swinlib.lab.judge.patterns import padding_tokens, pattern_of, seam_tokens
 from swinlib.lab.judge.picture import difference_map
 from swinlib.lab.judge.places import TOLERANCE, compare, places_of
 from swinlib.lab.judge.report import Report, walls
-from swinlib.lab.judge.sittings import HEADER, HINTS, Sittings, page_of, praise
+from swinlib.lab.judge.sittings import HEADER, HINTS, Sittings, praise
 from swinlib.lab.judge.target import Target
 from swinlib.lab.judge.worker import work
 
@@ -230,6 +234,37 @@ class Deaf(torch.nn.Module):
         return torch.func.functional_call(self.inner[0], weights, (x,))
 
 
+@pytest.mark.parametrize(
+    "spared", ['{"relative_position_bias_table", "bias", "norm"}', '{"bias_table"}']
+)
+def test_what_never_decays_may_be_named_or_not(spared):
+    source = ONE_PAGE.replace('{"relative_position_bias_table"}', spared)
+    found = examined(source, SMALL_SIZES)
+    assert found.right, str(found)
+
+
+def test_of_many_names_three_are_told():
+    source = ONE_PAGE.replace(
+        '{"relative_position_bias_table"}', '{"relative_position_bias_table", "fc1"}'
+    )
+    found = examined(source, SMALL_SIZES)
+    (finding,) = found.findings
+    assert "Wrongly spared: layers.0.blocks.0.mlp.fc1.weight, " in finding.says
+    assert finding.says.count(".weight") == 3 and "and 3 more." in finding.says
+    assert found.equal and not found.right
+    assert "\n~ A Swin Transformer, equal" in str(found) and "✗" not in str(found)
+    assert "\n~ In training, decay" in str(found)
+
+
+def test_forgotten_tables_are_told_where_to_say_so():
+    found = examined(next(m for m in MISTAKES if m.name == "tables_decay").model, SMALL_SIZES)
+    assert "`no_weight_decay_keywords`" in found.findings[0].says
+    assert "lesson 05, “Questions people" in found.findings[0].reread
+    for name in ("05_relative_position_index", "07_full_model"):  # where it really stands
+        text = (NOTEBOOK.parent / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert "no_weight_decay_keywords" in text
+
+
 def test_a_model_that_cannot_be_listened_to():
     def deaf(changes=()):
         made = page_classes(changes)["SwinTransformer"]
@@ -386,6 +421,21 @@ def test_missing_and_superfluous_parameters_are_named():
     assert "head.weight has the shape (3, 96), wanted (10, 96)." in finding.says
 
 
+@pytest.mark.parametrize("bias", ["True", "False"])
+@pytest.mark.parametrize("names", ["q k v", "to_a to_b to_c"])
+def test_three_layers_for_one(names, bias):
+    a, b, c = names.split()
+    source = ONE_PAGE.replace(
+        "self.qkv = nn.Linear(dim, 3 * dim)",
+        f"self.{a}, self.{b}, self.{c} = (nn.Linear(dim, dim, bias={bias}) for _ in range(3))",
+    ).replace("self.qkv(x)", f"torch.cat([self.{a}(x), self.{b}(x), self.{c}(x)], -1)")
+    if a != "q":
+        source = source.replace("norm1", "before").replace("fc1", "first")
+    (finding,) = examined(source, SMALL_SIZES).findings
+    assert finding.says == "q, k and v are three layers here; one joint layer qkv is wanted."
+    assert finding.place == "layers.0.blocks.0.attn" and "lesson 07" in finding.reread
+
+
 def test_what_is_missing_may_be_zero_to_go_on():
     changes = {m.name: m for m in MISTAKES}
     both = changes["table_missing"].changes + changes["no_mask"].changes
@@ -461,6 +511,44 @@ def test_a_hang_is_told(judge_file):
     assert "did not come to an end within 5 seconds, in a forward pass at 16x12" in (
         found.findings[0].says
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_worker_ends_with_whoever_waits_for_it(tmp_path, number):
+    path, mine, folders = (tmp_path / name for name in ("my_swin.py", "pid", "folders"))
+    folders.mkdir()
+    path.write_text(
+        f"import os\nopen({str(mine)!r}, 'w').write(str(os.getpid()))\nwhile True: pass\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "swinlib.lab.judge", str(path)]
+    environment = os.environ | {"TMPDIR": str(folders)}
+    parent = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert "while the file is read" in parent.stderr.readline()
+    wait_for(lambda: mine.exists() and mine.read_text())
+    worker = int(mine.read_text())
+    parent.send_signal(number)
+    assert parent.wait(30) == (143 if number == signal.SIGTERM else -number)
+    wait_for(lambda: not is_running(worker))
+    wait_for(lambda: not any(folders.iterdir()))
+    parent.stderr.close()
+
+
+def wait_for(fact, seconds=60):
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_running(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{number}/stat")  # one that nobody waits for is dead all the same
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_no_such_file():
@@ -585,6 +673,39 @@ def test_an_error_shows_the_learners_own_line_and_none_of_the_pages():
     assert "expected 4, got 3" in finding.says and "at `" not in finding.says
 
 
+def test_a_sitting_is_told_of_nothing_that_is_not_written_there():
+    fits = source_of(1).replace("-W % M, 0, -H % M", "M - W % M, 0, M - H % M")
+    report = work(Target("cell", part=1, source=fits), print)
+    (finding,) = report.findings
+    assert finding.mistake == "map_padded_where_it_fits" and "lesson 03" in finding.reread
+    strange = source_of(1).replace("-W % M, 0, -H % M", "-W % M + (W % M == 0) * M, 0, -H % M")
+    (finding,) = work(Target("cell", part=1, source=strange, sizes=[(224, 224)]), print).findings
+    assert finding.mistake == "" and finding.place == "layers.0.blocks.1"
+    assert "Look at the mask" not in finding.says and "do with the shift" not in finding.says
+    assert "Yours here: PatchEmbed, pad_to_windows, window_" in finding.says
+    assert "lesson 03" in finding.reread
+
+
+def test_padding_that_only_a_shifted_block_minds_is_the_masks_matter():
+    old = "mask = shifted_window_mask(padded_H, padded_W, M, (sh, sw)) if sh or sw else None"
+    new = (
+        "rows, columns = torch.zeros(H, 1), torch.zeros(1, W)\n"
+        "        for n, s, of in ((H, sh, rows), (W, sw, columns.T)):\n"
+        "            of[max(n - M, 0) :] += 1 if s else 0\n"
+        "            of[n - s :] += 1 if s else 0\n"
+        "        ids = pad_to_windows((3 * rows + columns)[None, ..., None], M)\n"
+        "        ids = window_partition(ids, M)\n"
+        "        mask = (ids != ids.transpose(1, 2)) * -100.0 if sh or sw else None"
+    )
+    model = page_classes(((old, new),))["SwinTransformer"]
+    (finding,) = examined(model, ((80, 80), (48, 36))).findings
+    assert finding.place == "layers.0.blocks.1" and finding.mistake == ""
+    assert (
+        "Look at the mask, and at the size of map" in finding.says
+        and "what is padded" not in finding.says
+    )
+
+
 def test_another_parts_mistake_does_not_count():
     wrong = source_of(1) + source_of(4).replace(".mean(dim=(1, 2))", ".sum(dim=(1, 2))")
     assert work(Target("cell", part=1, source=wrong, sizes=SMALL_SIZES), print).right
@@ -635,9 +756,32 @@ def test_sittings_make_a_file(capsys, monkeypatch, tmp_path):
     )
     assert sorted(sittings.right) == [2, 3, 4]
     assert "`hint(1)` helps you on." in capsys.readouterr().out
-    assert not sittings.whole(tmp_path / "other.py").findings
-    assert "still to write: sitting 1." in capsys.readouterr().out
+    assert "… Still to write: sitting 1." in str(sittings.whole(tmp_path / "other.py"))
     assert not (tmp_path / "other.py").exists()
+
+
+def test_nothing_written_is_not_right():
+    says = str(Sittings().whole())
+    assert "… Nothing has been written yet." in says and "✓" not in says and "✗" not in says
+
+
+def test_a_file_of_the_learners_is_not_overwritten(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("swinlib.lab.judge.sittings.judge", Report)
+    path, sittings = tmp_path / "my_swin.py", Sittings()
+    path.write_text("mine", encoding="utf-8")
+    sittings.right = {part: f"# {part}" for part in PARTS}
+    for _ in range(2):  # the same contents once more are no second file
+        assert sittings.whole(path).name == str(tmp_path / "my_swin-1.py")
+        assert "stays as it is; yours is in" in capsys.readouterr().out
+    sittings.right[1] = "# better"  # what was written from here may be written again
+    assert sittings.whole(path).name == str(tmp_path / "my_swin-1.py")
+    assert "# better" in (tmp_path / "my_swin-1.py").read_text(encoding="utf-8")
+    sittings = Sittings()  # another day: who wrote the file is not known any more
+    sittings.right = {part: f"# {part}" for part in PARTS}
+    assert sittings.whole(path).name == str(tmp_path / "my_swin-2.py")
+    assert "# better" in (tmp_path / "my_swin-1.py").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_hints_come_one_by_one(capsys):
@@ -672,6 +816,23 @@ def test_the_notebook_asks_for_all_parts():
         solve(cell)
         assert page_of(part) in cell.source
         assert cell.outputs[0].text == praise(part) + "\n"
+
+
+def test_what_the_tables_say_can_be_called():
+    """Also where it is the stand-in that gets called."""
+    values = dict(patch_size=4, in_chans=3, embed_dim=8, M=4, H=8, W=8, shift=(2, 0), dim=8)
+    values |= dict(window_size=4, num_heads=2, attn_drop=0.0, proj_drop=0.0, hidden=16, drop=0.0)
+    values |= dict(shift_size=2, drop_path=0.0, mlp_ratio=4.0, drop_path_rates=[0.0, 0.1])
+    values |= dict(last=False, drop_prob=0.1, x=torch.zeros(2, 8, 8, 8))
+    values |= dict(windows=torch.zeros(8, 16, 8))
+    text = "\n".join(c.source for c in nbformat.read(NOTEBOOK, as_version=4).cells)
+    called = set()
+    for name, written in re.findall(r"^\| `(\w+)\(([\w, *]+)\)` \|", text, re.MULTILINE):
+        before, _, behind = (written + ", ").partition("*, ")
+        positional = [values[word] for word in before.split(", ") if word]
+        page_classes()[name](*positional, **{w: values[w] for w in behind.split(", ") if w})
+        called.add(name)
+    assert called == {n for names in PARTS.values() for n in names} - {"SwinTransformer"}
 
 
 def test_the_parts_are_the_page():
@@ -716,6 +877,17 @@ def test_patterns():
     assert name(channels) == "some channels"
     assert name(wanted + torch.randn_like(wanted)) == "all"
     assert name(wanted / 0) == "nan"
+
+
+def test_in_a_notebook_the_sentence_stands_below_the_map(capsys, monkeypatch):
+    model = next(m for m in MISTAKES if m.name == "no_mask").model
+    report = examined(model, ((80, 80),))
+    monkeypatch.setattr("IPython.display.display", lambda image: print("MAP"))
+    report.show()
+    above, below = capsys.readouterr().out.split("MAP")
+    assert "80x80" in above and "There is no mask" not in above
+    assert "There is no mask" in below and "Not yet" in below and "#" not in below
+    assert "There is no mask" in str(report) and "#" in str(report)
 
 
 def test_layouts_are_told_apart():

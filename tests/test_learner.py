@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,12 @@ import pytest
 
 from swinlib.lab import exercises, learner
 from swinlib.lab.__main__ import jupyterlab, main
+from swinlib.lab.judge import sittings as judge_sittings
+from swinlib.lab.judge.parts import page_of
+from swinlib.lab.judge.report import Finding, Report
+from swinlib.lab.judge.sittings import Sittings
 from swinlib.lab.learner import ORIGIN, copy_of, lay_copies, lessons, note, noted, outdated
-from swinlib.lab.progress import exercise_states
+from swinlib.lab.progress import exercise_states, sitting_states
 
 ROOT = Path(__file__).parent.parent
 
@@ -276,6 +281,28 @@ def test_progress_counts(course, capsys, monkeypatch):
     assert lines["02_attention"][:2] == ["1", "0"]
     assert lines[str(total)] == ["exercises", "2", "1", str(total - 2)]
     assert "✓ conv_weight" in out and "? safe_softmax" in out
+
+
+def test_progress_shows_the_sittings(course, capsys, monkeypatch):
+    lay_copies(course)
+    monkeypatch.chdir(course / "learn")
+    assert set(sitting_states(course).values()) == {"open"}
+    sittings, copy = Sittings(), copy_of(lessons(course)[-1])
+    monkeypatch.setattr(judge_sittings, "note", lambda *told: note(*told, course))
+    monkeypatch.setattr(judge_sittings, "judge", lambda what, **_: Report(what, largest=0.0))
+    sittings.sit(1, page_of(1))
+    wrong = Report("sitting 2", [Finding("file", "It is wrong.")])
+    monkeypatch.setattr(judge_sittings, "judge", lambda what, **_: wrong)
+    sittings.sit(2, page_of(2))
+    sittings.sit(4, "...")
+    for part in (1, 2, 3):
+        cell = f"sitting-{('one', 'two', 'three')[part - 1]}-cell"
+        change(copy, cell, f"%%sitting {part}\n{page_of(part)}")
+    assert list(sitting_states(course).values()) == ["right", "wrong", "unchecked", "open"]
+    capsys.readouterr()
+    _, out, _ = run("progress", root=course, capsys=capsys)
+    assert "✓ sitting 1   ✗ sitting 2   ? sitting 3   … sitting 4" in out
+    assert re.search(r"^09_from_an_empty_file +3 +1 +1$", out, re.MULTILINE)
 
 
 def test_origin_is_a_word_of_our_own():

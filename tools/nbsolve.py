@@ -5,7 +5,8 @@ import re
 from nbformat.v4 import new_output
 
 from swinlib.lab.exercises import find
-from swinlib.lab.judge.sittings import page_of, praise
+from swinlib.lab.judge.parts import page_of
+from swinlib.lab.judge.sittings import praise
 
 TAG = "exercise"  # of the cells that hold a stub
 SITTING = re.compile(r"^%%sitting (\d)\n")

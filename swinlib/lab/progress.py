@@ -5,9 +5,13 @@ import re
 from pathlib import Path
 
 from swinlib.lab import exercises
+from swinlib.lab.judge.parts import PARTS
+from swinlib.lab.judge.sittings import is_unwritten
 from swinlib.lab.learner import ROOT, code_cells, lessons, noted
 
 STUB = re.compile(r"^@exercise\s*\ndef (\w+)", re.MULTILINE)
+SITTING = re.compile(r"\s*%%sitting +(\d)")
+SITTINGS = {part: f"sitting {part}" for part in PARTS}
 SIGNS = {"right": "✓", "wrong": "✗", "unchecked": "?", "open": "…"}
 
 
@@ -26,6 +30,9 @@ def progress(root: Path = ROOT) -> None:
         own = {asked.name: states[asked.name] for asked in exercises.of_lesson(lesson)}
         print(f"{names.get(lesson, lesson):<30}{_counts(own)}")
         print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in own.items()))
+    sittings = sitting_states(root)
+    print(f"{names.get('09', '09'):<30}{_counts(sittings)}")
+    print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in sittings.items()))
     print(f"{f'{len(states)} exercises':<30}{_counts(states)}")
     print("✓ right   ✗ not right yet   ? written and not checked: run its cell   … open")
 
@@ -37,15 +44,25 @@ def exercise_states(root: Path = ROOT) -> dict[str, str]:
         for source in code_cells(lesson):
             written |= _written(source)
     said = noted(root)
-    states = {}
-    for name in exercises.all_exercises():
-        if said.get(name) == "right":
-            states[name] = "right"
-        elif name in written:
-            states[name] = said.get(name, "unchecked")
-        else:
-            states[name] = "open"
-    return states
+    return {name: _state(name, name in written, said) for name in exercises.all_exercises()}
+
+
+def sitting_states(root: Path = ROOT) -> dict[str, str]:
+    """The sittings of lesson 09, and the state of each, as `exercise_states` gives them."""
+    written = set()
+    for lesson in lessons(root):
+        for source in code_cells(lesson):
+            begun = SITTING.match(source)
+            if begun and not is_unwritten(source[begun.end() :]):
+                written.add(int(begun[1]))
+    said = noted(root)
+    return {name: _state(name, part in written, said) for part, name in SITTINGS.items()}
+
+
+def _state(name: str, is_written: bool, said: dict[str, str]) -> str:
+    if said.get(name) == "right":
+        return "right"
+    return said.get(name, "unchecked") if is_written else "open"
 
 
 def _counts(states: dict[str, str]) -> str:

@@ -19,21 +19,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from swinlib.lab.judge.report import Finding, Report, conclude
 from swinlib.lab.judge.target import Target
 
-TIME_LIMIT = 300.0  # seconds
+TIME_LIMIT = 120.0  # seconds
 START = 120.0  # seconds until Python and torch must be there; they do not count
 
 
-def judge(what: str, *, time_limit: float = TIME_LIMIT, **options) -> Report:
+def judge(
+    what: str,
+    *,
+    time_limit: float = TIME_LIMIT,
+    say: Callable[[str], None] = lambda stage: None,
+    **options,
+) -> Report:
     """Judge a model, in a process of its own.
 
     Args:
         what: "my_swin.py" (its class `SwinTransformer`), "my_swin.py:Name" or "module:Name".
         time_limit: seconds until it is told that it hangs, from when the file is read.
+        say: called with what is being done, whenever that changes.
         options: `arguments`, `part`, `source` and `sizes` of `Target`.
 
     Returns:
@@ -43,7 +51,7 @@ def judge(what: str, *, time_limit: float = TIME_LIMIT, **options) -> Report:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "target.json").write_text(json.dumps(target.as_dict()), encoding="utf-8")
-        code, printed = _run(folder, time_limit)
+        code, printed = _run(folder, time_limit, say)
         if (folder / "report.json").exists():
             report = Report.from_dict(json.loads((folder / "report.json").read_text("utf-8")))
         else:
@@ -56,28 +64,29 @@ def judge(what: str, *, time_limit: float = TIME_LIMIT, **options) -> Report:
     return report
 
 
-def _run(folder: Path, time_limit: float) -> tuple[int | None, str]:
+def _run(folder: Path, time_limit: float, say) -> tuple[int | None, str]:
     """The process's exit code, None where it ran out of time, and what it printed."""
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with open(folder / "printed.txt", "w+", encoding="utf-8", errors="replace") as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__name__}.worker", str(folder)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # nothing is written: closed, it tells that nobody waits
             stdout=printed,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=os.name == "posix",
         )
+        code, stage, said = None, folder / "stage.txt", ""
         try:
-            begun = time.monotonic()
-            while not (folder / "stage.txt").exists() and process.poll() is None:
-                if time.monotonic() - begun > START:
-                    break
+            end = time.monotonic() + START
+            while (code := process.poll()) is None and time.monotonic() < end:
+                doing = stage.read_text("utf-8") if stage.exists() else ""
+                if doing and not said:
+                    end = time.monotonic() + time_limit
+                if doing and doing != said:
+                    say(said := doing)
                 time.sleep(0.05)
-            code = process.wait(time_limit)
-        except subprocess.TimeoutExpired:
-            code = None
         finally:
             _end_all(process)
         printed.seek(0)
@@ -94,6 +103,7 @@ def _end_all(process: subprocess.Popen) -> None:
     elif process.poll() is None:
         process.kill()
     process.wait()
+    process.stdin.close()
 
 
 def _end(code: int | None, doing: str, time_limit: float) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import signal
 import sys
 
 from swinlib.lab.judge import TIME_LIMIT, judge
@@ -62,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             part=options.part,
             sizes=sizes,
             time_limit=options.time_limit,
+            say=lambda stage: print(f"… {stage}", file=sys.stderr, flush=True),
         )
     else:
         parser.error("name a file or a class, or give --export or --against")
@@ -81,4 +83,6 @@ def parse(word: str):
 
 
 if __name__ == "__main__":
+    # As an exception, it lets the worker and its folder be cleared away.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())

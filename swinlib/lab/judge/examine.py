@@ -1,5 +1,7 @@
 """The examination: parameters, forward pass, training, in this order."""
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -17,10 +19,13 @@ from swinlib.lab.judge.models import (
     some_images,
     without_drawing,
 )
-from swinlib.lab.judge.patterns import pattern_of, shift_of
+from swinlib.lab.judge.parts import PARTS, may_name
+from swinlib.lab.judge.patterns import COUNTED, padding_tokens, pattern_of, shift_of
 from swinlib.lab.judge.places import Tap, places_of
 from swinlib.lab.judge.report import Finding, Report, conclude, name_of
 from swinlib.model import SwinTransformer
+
+FEW = 3  # names that a sentence on training holds
 
 
 def static_size(builder: Builder) -> tuple[int, int] | None:
@@ -31,13 +36,14 @@ def static_size(builder: Builder) -> tuple[int, int] | None:
     return tuple(size) if isinstance(size, tuple | list) else (size, size)
 
 
-def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
+def examine(builder: Builder, sizes=SIZES, say=lambda stage: None, part: int = 0) -> Report:
     """Judge a class.
 
     Args:
         builder: makes its models.
         sizes: (H, W) of the pictures to compare with.
         say: called with what is done next, so that a hang can be told from a wait.
+        part: the only part that is not the one-page model's, 0 for all of it.
     """
     report = Report(builder.name)
     if one := static_size(builder):
@@ -59,12 +65,12 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None) -> Report:
     if found.how != "name" and found.fits:
         report.remarks.append(f"Names are its own; parameters were matched by {found.how}.")
     if not found.fits:
-        report.findings.append(about_parameters(found, builder))
+        report.findings.append(about_parameters(found, builder, model))
         if found.extra or found.misshapen or not all(map(can_be_zero, found.missing)):
             return conclude(report)
         report.remarks.append("What is missing was set to zero in the reference, to go on.")
 
-    contest = make_contest(builder, model, found)
+    contest = make_contest(builder, model, found, part)
     seen = {}
     for size in sizes:
         say(f"in a forward pass at {name_of(size)}")
@@ -103,7 +109,10 @@ def can_be_zero(name: str) -> bool:
     return name.endswith((".bias", "relative_position_bias_table"))
 
 
-def about_parameters(found: parameters.Match, builder: Builder) -> Finding:
+def about_parameters(found: parameters.Match, builder: Builder, model) -> Finding:
+    if (apart := three_for_one(found, builder, model)) is not None:
+        says = "q, k and v are three layers here; one joint layer qkv is wanted."
+        return Finding("parameters", says, LESSON_OF["attention"], place=apart)
     details = []
     if found.missing:
         details.append(f"Missing: {listed(found.missing)}.")
@@ -124,9 +133,26 @@ def about_parameters(found: parameters.Match, builder: Builder) -> Finding:
     return Finding("parameters", f"The parameters do not fit. {says}", place=place)
 
 
-def listed(names: list[str]) -> str:
-    few = ", ".join(names[: parameters.MANY])
-    more = len(names) - parameters.MANY
+def three_for_one(found: parameters.Match, builder: Builder, model) -> str | None:
+    """The first attention of a model that is right but for three layers in place of each qkv."""
+    wanted, got = (Counter(parameters.shapes_of(m).values()) for m in (builder.reference(), model))
+    ours = parameters.shapes_of(builder.reference())
+    joint = [name for name in ours if ".attn.qkv." in name]
+    for name in joint:
+        shape = ours[name]
+        wanted[shape] -= 1
+        wanted[(shape[0] // 3, *shape[1:])] += 3
+    biases = [ours[name] for name in joint if name.endswith("bias")]
+    without = wanted.copy()  # the three may have no biases
+    for shape in biases:
+        without[(shape[0] // 3,)] -= 3
+    right = not found.pairs.keys() & set(joint) and +got in (+wanted, +without)
+    return joint[0].removesuffix(".qkv.weight") if right else None
+
+
+def listed(names: Sequence[str], few: int = parameters.MANY) -> str:
+    more = len(names) - few
+    few = ", ".join(names[:few])
     return few + (f" and {more} more" if more > 0 else "")
 
 
@@ -178,11 +204,11 @@ def for_the_page(options: tuple) -> dict:
     return page
 
 
-def make_contest(builder: Builder, model, found: parameters.Match) -> Contest:
+def make_contest(builder: Builder, model, found: parameters.Match, part: int) -> Contest:
     options = {"depths": depths_of(builder)} | builder.reference_options
     models = make_models(frozen(options), tuple(found.missing))
     give_weights(model, models.weights, found.pairs)
-    return Contest(Tap(model, found.pairs, models.places), models)
+    return Contest(Tap(model, found.pairs, models.places), models, part)
 
 
 def in_words(seen: Seen) -> str:
@@ -236,15 +262,22 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
     branch = ""
     if first.place.kind == "block" and first.state == "differs" and contest.tap.model:
         branch = contest.branch(size, first.place)
-    finding.says = " ".join([where, *hints(seen, first, pattern, branch)])
+    found = hints(seen, first, pattern, branch, window)
+    if part := contest.part:
+        found = [hint for hint in found if may_name(part, hint)]
+        found.append(f"Yours here: {', '.join(PARTS[part])}.")
+    finding.says = " ".join([where, *found])
     finding.reread = LESSON_OF.get(branch, LESSON_OF[first.place.kind])
-    if first.place.shifted and branch == "attention":
+    if part == 1 and first.place.kind != "embed":
+        finding.reread = LESSON_OF["windows"]
+    elif first.place.shifted and branch == "attention":
         finding.reread = LESSON_OF["shift"]
     return finding
 
 
 LESSON_OF = {
     "embed": "lesson 01, “The reference”",
+    "windows": "lesson 03, “The reference”",
     "block": "lesson 07, “The block: two equations”",
     "attention": "lesson 07, “Attention in a window, complete”",
     "shift": "lesson 04, “The reference”",
@@ -262,19 +295,30 @@ def earliest(contest: Contest, seen: dict) -> tuple[tuple[int, int], Seen]:
     return size, failing[size]
 
 
-def hints(seen: dict, first: Seen, pattern, branch: str) -> list[str]:
+def hints(seen: dict, first: Seen, pattern, branch: str, window) -> list[str]:
     """What narrows down a mistake that nobody foresaw."""
     says = []
     right = [name_of(size) for size, s in seen.items() if s.state == "equal"]
+    failing = [s for s in seen.values() if s.state != "equal"]
     if right:
         says.append(f"Right at {', '.join(right)}: look at what is special about the others.")
     if branch:
         says.append(f"Within the block it is {branch}.")
-    if pattern is not None and pattern.suspects:
-        says.append(f"Look at {pattern.suspects}.")
+    suspects = pattern.suspects if pattern else ""
+    if right and not suspects and all(pads_and_shifts(s, window) for s in failing):
+        suspects = COUNTED
+    if suspects:
+        says.append(f"Look at {suspects}.")
     if first.place.shifted and not any("Right at" in s for s in says):
         says.append("Blocks that are not shifted are right, so it has to do with the shift.")
     return says
+
+
+def pads_and_shifts(seen: Seen, window) -> bool:
+    """Whether what differs is a shifted block on a map that windows do not fit."""
+    if seen.state != "differs" or not seen.place.shifted:
+        return False
+    return bool(padding_tokens(*seen.got.shape[1:3], seen.place, window).any())
 
 
 def sentence(mistake: Mistake) -> str:
@@ -363,6 +407,10 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
     details = "; ".join(
         f"{name}: {shown(facts[name])}, wanted {shown(wanted[name])}" for name in unlike
     )
+    if kind == "decay":
+        got, right = set(facts["spared"]), set(wanted["spared"])
+        apart = {"Wrongly spared": sorted(got - right), "Wrongly decaying": sorted(right - got)}
+        details = ". ".join(f"{what}: {shown(tuple(n))}" for what, n in apart.items() if n)
     lesson = TRAINING_LESSON[kind]
     return Finding(
         "training", f"In training, {kind} is otherwise. {details}.", lesson, pattern=kind
@@ -372,7 +420,7 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
 def shown(fact) -> str:
     """A fact in words: places, or numbers with three digits."""
     if isinstance(fact, tuple) and all(isinstance(part, str) for part in fact):
-        return ", ".join(fact) or "nothing"
+        return listed(fact, FEW) or "nothing"
     if isinstance(fact, tuple) and all(isinstance(part, float) for part in fact):
         return ", ".join(f"{part:.3g}" for part in fact)
     return str(fact)
@@ -383,5 +431,5 @@ TRAINING_LESSON = {
     "drop path": "lesson 07, “Dropout and drop path: training with holes”",
     "dropout": "lesson 07, “Dropout and drop path: training with holes”",
     "initial": "lesson 08, “First weights”",
-    "decay": "lesson 08, “Everything decays”",
+    "decay": "lesson 05, “Questions people really ask”",
 }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from swinlib.lab.judge.mistakes import MISTAKES, Mistake
 from swinlib.lab.judge.models import give_weights, some_images, without_drawing
+from swinlib.lab.judge.parts import made_in
 from swinlib.lab.judge.places import TOLERANCE, Place, Run, Tap, compare
 
 # What divides evenly, what does not, oblong maps, and, last, one smaller than a window.
@@ -136,10 +137,11 @@ class Contest:
     Args:
         tap: listens to the model.
         models: the reference and the known mistakes.
+        part: the sitting's, 0 for a whole model.
     """
 
-    def __init__(self, tap: Tap, models: Models):
-        self.tap, self.models = tap, models
+    def __init__(self, tap: Tap, models: Models, part: int = 0):
+        self.tap, self.models, self.part = tap, models, part
         self.places, self.images, self.wanted_at = models.places, models.images, models.wanted_at
         self.runs: dict[tuple[int, int], Run] = {}  # the model's, by size
 
@@ -169,12 +171,17 @@ class Contest:
             mistake
             for mistake in MISTAKES
             if mistake.shows == "forward"
+            and made_in(mistake, self.part)
             and all(self.does(mistake, size, seen[size]) for size in sizes)
         ]
         # Mistakes that begin alike may go on differently.
         last = (failing or sizes)[-1]
         to_the_end = [m for m in found if self.ends_like(m, last)]
-        return next(iter(to_the_end or found), None)
+        found = to_the_end or found
+        if len(found) > 1:  # then the larger pictures decide, which take longer
+            everywhere = [m for m in found if all(self.does(m, *both) for both in seen.items())]
+            found = everywhere or found
+        return next(iter(found), None)
 
     def does(self, mistake: Mistake, size, seen: Seen) -> bool:
         run = self.models.run(mistake, size)

@@ -189,6 +189,18 @@ WINDOWS = _of(
         (CROP, "return x[:, x.shape[1] - H :, x.shape[2] - W :]"),
     ),
     (
+        "map_padded_where_it_fits",
+        "a map that windows fit is padded by a whole window more. Nothing is missing there, so "
+        "nothing is to be added.",
+        (ZEROS, "return F.pad(x, (0, 0, 0, M - W % M, 0, M - H % M))"),
+    ),
+    (
+        "map_padded_where_it_fits_in_a_block",
+        "a block pads a map that its windows fit by a whole window more. Nothing is missing "
+        "there, so nothing is to be added.",
+        ("x = pad_to_windows(x, M)\n", "x = F.pad(x, (0, 0, 0, M - W % M, 0, M - H % M))\n"),
+    ),
+    (
         "map_cropped_at_the_wrong_end",
         "the padding is not what is cropped again: the last H rows and W columns are kept, and "
         "the padding stands behind the first ones.",
@@ -785,6 +797,12 @@ MERGING = (
             (EVEN, "x = F.pad(x, (0, 0, x.shape[2] % 2, 0, x.shape[1] % 2, 0))"),
         ),
         (
+            "even_map_padded",
+            "also even maps are padded before merging, by two rows and columns. They have all "
+            "their neighbours already.",
+            (EVEN, "H, W = x.shape[1:3]; x = F.pad(x, (0, 0, 0, 2 - W % 2, 0, 2 - H % 2))"),
+        ),
+        (
             "odd_map_not_padded",
             "odd maps are not padded before merging, and the four parts are of different sizes.",
             (EVEN, ""),
@@ -1329,11 +1347,13 @@ INITIAL = _of(
 )
 
 DECAY = _of(
-    "08",
-    "Everything decays",
+    "05",
+    "Questions people really ask",
     (
         "tables_decay",
-        "nothing says that the bias tables must be spared from weight decay.",
+        "nothing says that the bias tables must be spared from weight decay. An optimizer asks "
+        "the model's method `no_weight_decay_keywords` for it; in lesson 07 it stands in the "
+        "source of “The model on one page”.",
         (
             "    def no_weight_decay_keywords(self):\n"
             '        return {"relative_position_bias_table"}\n\n',
@@ -1342,12 +1362,14 @@ DECAY = _of(
     ),
     (
         "another_parameter_is_spared",
-        "weight decay is told to spare parameters by a name that none of the bias tables has.",
+        "weight decay is told to spare parameters by a name that none of the bias tables has: "
+        "look at what `no_weight_decay_keywords` gives.",
         ('return {"relative_position_bias_table"}', 'return {"absolute_pos_embed"}'),
     ),
     (
         "everything_spared",
-        "weight decay is told to spare every parameter.",
+        "weight decay is told to spare every parameter: look at what `no_weight_decay_keywords` "
+        "gives.",
         ('return {"relative_position_bias_table"}', 'return {"weight", "bias"}'),
     ),
     shows="decay",

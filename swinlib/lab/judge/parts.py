@@ -1,6 +1,7 @@
 """The four sittings in which the model is written, and what belongs to each."""
 
 import linecache
+import re
 
 from swinlib import onepage
 from swinlib.lab.judge.models import ONE_PAGE
@@ -11,6 +12,14 @@ PARTS = {
     3: ("Mlp", "SwinTransformerBlock", "PatchMerging", "BasicLayer"),
     4: ("DropPath", "SwinTransformer"),
 }
+
+# Lessons that only this part is about.
+LESSONS_OF = {1: ("01",), 2: ("02", "04", "05"), 3: ("06",), 4: ("08",)}
+# What a hint may speak of, and the parts that have to do with it.
+WRITTEN_IN = {
+    "mask": (2, 3), "shift": (2, 3), "roll": (3,), "padd": (1, 3), "attention": (2, 3),
+    "MLP": (3,), "passes by": (3,), "scale": (2, 3, 4), "mean": (4,),
+}  # fmt: skip
 
 
 def with_part(part: int, source: str, filename: str) -> tuple[dict, list[str]]:
@@ -48,3 +57,23 @@ def is_own(thing, page) -> bool:
     if thing is None or thing is page:
         return False
     return not getattr(thing, "__module__", "").startswith("swinlib")
+
+
+def page_of(part: int) -> str:
+    """What stands in the one-page model for a part: what a solved notebook holds."""
+    head, *pieces = re.split(r"(?=^(?:class|def) )", ONE_PAGE, flags=re.MULTILINE)
+    found = {re.match(r"(?:class|def) (\w+)", piece)[1]: piece for piece in pieces}
+    code = [re.split(r"^# ---", found[name], flags=re.MULTILINE)[0] for name in PARTS[part]]
+    return "\n\n".join(piece.strip() + "\n" for piece in code)
+
+
+def may_name(part: int, words: str) -> bool:
+    """Whether a sentence speaks of nothing that is written in another sitting; 0 may name all."""
+    strange = [word for word, parts in WRITTEN_IN.items() if word in words and part not in parts]
+    return part == 0 or not strange
+
+
+def made_in(mistake, part: int) -> bool:
+    """Whether a known mistake can have been made in a part; in 0, the whole, every one can."""
+    own = any(old.strip() in page_of(part) for old, _ in mistake.changes) if part else True
+    return own or mistake.lesson in LESSONS_OF[part]

@@ -23,6 +23,13 @@ class Pattern:
     suspects: str = ""
 
 
+# Before a shifted block one without a shift was right, which pads alike.
+COUNTED = (
+    "the mask, and at the size of map that its labels are counted from: the block before, which "
+    "is not shifted, pads alike and is right"
+)
+
+
 def pattern_of(got: Tensor, wanted: Tensor, place: Place, window: tuple[int, int]) -> Pattern:
     """Find words for the difference of two maps (B, H, W, C), or of two rows of numbers (B, C)."""
     scale = float(wanted.abs().max())
@@ -113,7 +120,7 @@ def _on_the_map(wrong: Tensor, place: Place, window, numbers: Tensor) -> Pattern
             return Pattern(
                 "padding",
                 "Only tokens whose window holds padding differ.",
-                "what is padded, where, and with what",
+                COUNTED if place.shifted else "what is padded, where, and with what",
             )
         if (wrong == 0).any() and (seam | padding).any():
             if not (wrong & ~(seam | padding)).any():
@@ -121,7 +128,7 @@ def _on_the_map(wrong: Tensor, place: Place, window, numbers: Tensor) -> Pattern
                     "border",
                     "Only tokens of the last windows of the map differ, which hold padding or "
                     "tokens that came round.",
-                    "the mask or the padding",
+                    COUNTED,
                 )
     edge = torch.zeros_like(wrong)
     edge[-1], edge[:, -1] = True, True

@@ -34,11 +34,12 @@ class Finding:
     window: tuple[int, int] | None = None
     shift: tuple[int, int] = (0, 0)
 
-    def lines(self) -> list[str]:
-        lines = [in_lines(f"✗ {self.says}")]
+    def lines(self, letters: bool = True) -> list[str]:
+        sign = "~" if self.about == "training" else "✗"
+        lines = [in_lines(f"{sign} {self.says}")]
         if self.reread:
             lines.append(f"  Reread {self.reread}.")
-        if self.map and max(len(self.map), len(self.map[0])) <= LARGE:
+        if letters and self.map and max(len(self.map), len(self.map[0])) <= LARGE:
             lines += ["  The map; # where a token differs, | and - between windows:"]
             lines += [f"    {line}" for line in self.letters()]
         return lines
@@ -95,6 +96,10 @@ class Report:
 
     def __str__(self) -> str:
         """All of it, for a terminal or a cell."""
+        return "\n".join([*self.seen(), *self.said()])
+
+    def seen(self) -> list[str]:
+        """Lines on what was looked at."""
         lines = [self.name]
         lines += [in_lines(f"  · {remark}") for remark in self.remarks]
         if self.took:
@@ -103,21 +108,39 @@ class Report:
         for size, what in self.sizes:
             sign = "✓" if what.startswith("equal") else "✗"
             lines.append(in_lines(f"  {sign} {size:<9}{what}"))
+        return lines
+
+    def said(self, drawn: bool = False) -> list[str]:
+        """Lines on what is wrong, and the verdict; the map too, unless it is drawn."""
+        lines = []
         for finding in self.findings:
-            lines += ["", *finding.lines()]
-        sign = "✓" if self.right else "✗"
-        return "\n".join([*lines, "", in_lines(f"{sign} {self.verdict}")])
+            lines += ["", *finding.lines(letters=not drawn)]
+        return [*lines, "", in_lines(f"{self.sign} {self.verdict}")]
+
+    @property
+    def sign(self) -> str:
+        """Of the verdict: ✓, ✗, ~ where training alone would differ, … where nothing was judged."""
+        if self.right:
+            return "✓"
+        if self.equal:
+            return "~"
+        return "✗" if self.findings else "…"
 
     def show(self) -> "Report":
-        """Print it, and in a notebook draw where the numbers differ."""
-        print(self)
-        if picture := next((f for f in self.findings if f.map), None):
+        """Print it, and in a notebook draw where the numbers differ.
+
+        The sentences stand below the map: that is where the page ends up after a cell was run.
+        """
+        picture = next((f for f in self.findings if f.map), None)
+        print("\n".join(self.seen()))
+        if picture:
             from IPython.display import Image, display
 
             from swinlib.lab.judge.picture import difference_map
 
             drawn = difference_map(picture)
             display(Image(drawn.png(), alt=drawn.caption))
+        print("\n".join(self.said(drawn=picture is not None)))
         return self
 
     @property

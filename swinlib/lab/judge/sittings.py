@@ -6,16 +6,15 @@ stands in, so that the notebook always runs to its end.
 
 import ast
 import os
-import re
 from pathlib import Path
 
 from swinlib.lab.exercises import STRICT
 from swinlib.lab.exercises.checking import in_lines
 from swinlib.lab.judge import judge
 from swinlib.lab.judge.mistakes import MISTAKES
-from swinlib.lab.judge.models import ONE_PAGE
 from swinlib.lab.judge.parts import PARTS
 from swinlib.lab.judge.report import Report
+from swinlib.lab.learner import note
 
 HEADER = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
 FILE = "my_swin.py"
@@ -75,6 +74,7 @@ class Sittings:
     def __init__(self):
         self.right: dict[int, str] = {}
         self.hints_given = dict.fromkeys(PARTS, 0)
+        self.written: dict[Path, bytes] = {}
 
     def sit(self, part: int, text: str) -> None:
         """Judge the text as a part, and say how it went.
@@ -96,6 +96,7 @@ class Sittings:
             report = judge(f"sitting {part}", part=part, source=source)
             right = report.right and not any("Not written yet" in r for r in report.remarks)
             says = praise(part) if right else f"{report}\n  `hint({part})` helps you on."
+            note(f"sitting {part}", "right" if right else "wrong")
         if os.environ.get(STRICT) == "strict" and not right:
             raise AssertionError(says)
         if right:
@@ -124,21 +125,34 @@ class Sittings:
             print("That is all there is. The lessons have the rest.")
 
     def whole(self, path: str | Path = FILE) -> Report:
-        """Put the four parts into one file and judge it; for what is missing the page stands in.
+        """Put the four parts into one file and judge it.
 
         Args:
-            path: where the file goes, if all four parts are right.
+            path: where the file goes, if all four parts are right. What stands there already and
+                was not written from here is left alone: the file's name then gets a number.
         """
         missing = [part for part in PARTS if part not in self.right]
         if missing and os.environ.get(STRICT) == "strict":
             raise AssertionError(f"sittings {missing} are not right")
         if missing:
-            these = ", ".join(map(str, missing))
-            print(f"… still to write: sitting {these}. Here the one-page model stands in.")
-            return judge("the one-page model", source=ONE_PAGE)
+            return Report(str(path), verdict=unfinished(missing))
         source = "\n\n".join([HEADER, *(self.right[part] for part in sorted(self.right))])
-        Path(path).write_text(source, encoding="utf-8")
-        return judge(str(path))
+        return judge(str(self._write(Path(path), source.encode("utf-8"))))
+
+    def _write(self, wanted: Path, source: bytes) -> Path:
+        """Write a file, over nothing but what was written from here; return where it is."""
+        path, number = wanted, 0
+        while path.exists():
+            there = path.read_bytes() if path.is_file() else None
+            if there == source or there is not None and there == self.written.get(path.resolve()):
+                break
+            number += 1
+            path = wanted.with_stem(f"{wanted.stem}-{number}")
+        path.write_bytes(source)
+        self.written[path.resolve()] = source
+        if path != wanted:
+            print(f"{wanted} holds something else and stays as it is; yours is in {path}.")
+        return path
 
 
 def is_unwritten(text: str) -> bool:
@@ -150,18 +164,18 @@ def is_unwritten(text: str) -> bool:
     return all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) for n in body)
 
 
+def unfinished(missing: list[int]) -> str:
+    """What is told while there is no whole model yet."""
+    if len(missing) == len(PARTS):
+        return "Nothing has been written yet. When all four sittings are right, this makes a file."
+    these = ", ".join(map(str, missing))
+    return f"Still to write: sitting {these}. When all four are right, this makes a file of them."
+
+
 def praise(part: int) -> str:
     """What a right part is told."""
     names = ", ".join(PARTS[part])
     return f"✓ sitting {part}: right, at six sizes and in training. Yours now: {names}."
-
-
-def page_of(part: int) -> str:
-    """What stands in the one-page model for a part: what a solved notebook holds."""
-    head, *pieces = re.split(r"(?=^(?:class|def) )", ONE_PAGE, flags=re.MULTILINE)
-    found = {re.match(r"(?:class|def) (\w+)", piece)[1]: piece for piece in pieces}
-    code = [re.split(r"^# ---", found[name], flags=re.MULTILINE)[0] for name in PARTS[part]]
-    return "\n\n".join(piece.strip() + "\n" for piece in code)
 
 
 def mistaken(name: str) -> Report:

@@ -19,7 +19,7 @@ SIZES = ((80, 80), (81, 70), (80, 160), (48, 36), (33, 57), (16, 12))
 # Where a change in the page can show first.
 KINDS = {
     "PatchEmbed": {"embed"},
-    "pad_to_windows": {"block"},
+    "pad_to_windows": {"block", "merging"},
     "window_partition": {"block"},
     "window_reverse": {"block"},
     "shifted_window_mask": {"block"},

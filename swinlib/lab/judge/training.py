@@ -4,11 +4,14 @@ The weights are chosen so that every number that comes out of a branch is known:
 dropped, and how often, can be read off. Nothing has to be known of how a model is written.
 """
 
+from types import SimpleNamespace
+
 import torch
 from torch import Tensor, nn
 
 from swinlib.lab.judge.models import Builder, draw_weights, give_weights, some_images
 from swinlib.lab.judge.places import Place, Run, Tap, compare, layouts
+from swinlib.training import parameter_groups
 
 TINY = {
     "patch_size": 4,
@@ -278,16 +281,24 @@ def _near(a, b) -> bool:
 
 
 def decay(subject: Subject) -> dict:
-    """Official names of the parameters that the model tells weight decay to spare."""
+    """Official names of the parameters that weight decay spares, as an optimizer gets them.
+
+    Vectors are spared whether a model names them or not, see `parameter_groups`.
+    """
     model = subject.make()
-    names = set(_told(model, "no_weight_decay"))
-    words = set(_told(model, "no_weight_decay_keywords"))
-    spared = {
-        ours
-        for ours, theirs in subject.pairs.items()
-        if theirs in names or any(word in theirs for word in words)
-    }
-    return {"spared": tuple(sorted(spared)), "says": bool(names | words)}
+    told = SimpleNamespace(
+        named_parameters=model.named_parameters,
+        no_weight_decay=lambda: _told(model, "no_weight_decay"),
+        no_weight_decay_keywords=lambda: _told(model, "no_weight_decay_keywords"),
+    )
+    spared = {id(p) for p in parameter_groups(told, 1.0)[1]["params"]}
+    own = dict(model.named_parameters())
+    names = [ours for ours, theirs in subject.pairs.items() if id(own[theirs]) in spared]
+    facts = {"spared": tuple(sorted(names))}
+    if any(ROLES["bias tables"](name, None) and name not in names for name in subject.pairs):
+        # Then it matters whether it was forgotten or misnamed, and else it does not.
+        facts["says"] = bool(set(told.no_weight_decay()) | set(told.no_weight_decay_keywords()))
+    return facts
 
 
 def _told(model: nn.Module, method: str):

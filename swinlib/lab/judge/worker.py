@@ -1,10 +1,15 @@
 """The process in which a model is judged: `python -m swinlib.lab.judge.worker FOLDER`.
 
-Reads FOLDER/target.json, keeps FOLDER/stage.txt up to date, and leaves FOLDER/report.json.
+Reads FOLDER/target.json, keeps FOLDER/stage.txt up to date, and leaves FOLDER/report.json. Ends
+when its standard input does, which whoever waits for the report holds open.
 """
 
 import json
+import os
+import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import torch
@@ -22,7 +27,7 @@ def work(target: Target, say) -> Report:
     say("while the file is read")
     try:
         builder, remarks = load(target)
-        report = examine(builder, [tuple(size) for size in target.sizes] or SIZES, say)
+        report = examine(builder, [tuple(size) for size in target.sizes] or SIZES, say, target.part)
         report.remarks = remarks + report.remarks
     except CannotBuild as error:
         report = failed(f"{str(error)[0].upper()}{str(error)[1:]}.")
@@ -39,7 +44,26 @@ def failed(says: str) -> Report:
     return conclude(Report("", [Finding("file", says)]))
 
 
+def end_with_the_parent(folder: Path) -> None:
+    """Watch a pipe that is closed when the parent ends, however it ends, on every system."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a file that asks for input gets none
+    os.close(nothing)
+
+    def watch() -> None:
+        while os.read(pipe, 1024):
+            pass
+        shutil.rmtree(folder, ignore_errors=True)
+        if os.name == "posix" and os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # and what the file has started
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(folder: Path) -> None:
+    end_with_the_parent(folder)
     target = Target.from_dict(json.loads((folder / "target.json").read_text(encoding="utf-8")))
 
     def say(stage: str) -> None:
