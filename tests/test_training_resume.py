@@ -373,14 +373,14 @@ def test_not_resuming_refuses_to_overwrite(folder, tmp_path):
 
 
 def test_loss_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, undisturbed):
-    real, calls = batches_module.normalise, []
+    real, calls = batches_module.augment, []
 
-    def spoil(images, mean, std):
+    def spoil(*arguments):
         calls.append(1)
-        return real(images, mean, std) * (math.nan if len(calls) == 7 else 1)
+        return real(*arguments) * (math.nan if len(calls) == 7 else 1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches_module, "normalise", spoil)
+        patch.setattr(batches_module, "augment", spoil)
         with pytest.raises(FloatingPointError, match=r"loss is nan at step 7 \(epoch 2"):
             run(checkpoints=tmp_path)
     assert newest(tmp_path, "json").stem == "epoch-00002-batch-000002"

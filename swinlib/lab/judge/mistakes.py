@@ -564,7 +564,7 @@ ATTENTION = (
             "all channels form a single head, whatever num_heads says.",
             (SPLIT, "qkv = self.qkv(x).view(B, N, 3, 1, C)"),
             (
-                "bias = table[index].permute(2, 0, 1)[None]",
+                "bias = table[index].permute(2, 0, 1).contiguous()[None]",
                 "bias = table[index].mean(-1)[None, None]",
             ),
         ),
@@ -602,7 +602,7 @@ ATTENTION = (
 
 DRAWN = "self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))"
 TABLE = "table = torch.zeros((2 * window_size - 1) ** 2, num_heads)"
-LOOKED_UP = "bias = table[index].permute(2, 0, 1)[None]  # (1, heads, N, N)"
+LOOKED_UP = "bias = table[index].permute(2, 0, 1).contiguous()[None]  # (1, heads, N, N)"
 INDEX = "return (dy + M - 1) * (2 * M - 1) + dx + M - 1"
 OFFSETS = "dy, dx = y[:, None] - y, x[:, None] - x  # from -(M-1) to M-1"
 POSITION = (
