@@ -168,7 +168,7 @@ def _copy_course(folder: Path) -> Path:
     (course / "notebooks").mkdir(parents=True)
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         shutil.copy(path, course / "notebooks")
-    for folder in ("runs", "bench"):  # what lessons read
+    for folder in ("runs", "bench", "pictures"):  # what lessons read
         shutil.copytree(ROOT / "data" / folder, course / "data" / folder)
     return course
 

@@ -285,7 +285,7 @@ MUTANTS = [
         test_recording.test_hooks_are_gone_after_an_exception,
     ),
     # half of the attention not counted; tables resampled in another way
-    (cost.wmsa_flops, "2 * mh * mw", "mh * mw", test_cost.test_swin_t_at_224),
+    (cost.wmsa_flops, "2 * mh * mw", "mh * mw", test_cost.test_attention_by_the_papers_numbers),
     (
         pretrained._resample,
         "bicubic",
