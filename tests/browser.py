@@ -344,13 +344,13 @@ class NotebookPage:
 
     def _twin(self, source: str) -> Explorer:
         """The explorer that a cell makes, made here, from what the kernel has where it needs it."""
-        names = _names_from_before(source)
-        values = {}
+        names = [name for name in _names_from_before(source) if name != "torch"]
+        values = {"torch": torch}
         if names:
             path = str(self.server.folder / "names.pt")
             pairs = ", ".join(f"{name!r}: {name}" for name in names)
             self.ask(f"import torch\ntorch.save({{{pairs}}}, {path!r})")
-            values = torch.load(path, weights_only=False)  # our own
+            values |= torch.load(path, weights_only=False)  # our own
         *statements, last = ast.parse(source).body
         exec(compile(ast.Module(statements, []), "cell", "exec"), values)
         return eval(compile(ast.Expression(last.value), "cell", "eval"), values)
