@@ -17,11 +17,11 @@ from training_runs import TINY, tiny_data
 
 from swinlib import SwinTransformer
 from swinlib.training import build_model, preset, read_run, train
-from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import _batches_from_memory, on_device, training_batches
 from swinlib.training.config import PRESETS
 from swinlib.training.devices import autocast
 from swinlib.training.distributed import Ranks
+from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.loop import BatchTooLarge, start_run
 
 pytestmark = [
@@ -155,11 +155,11 @@ def test_batches_are_the_same_beside_the_steps_on_the_steps_and_on_the_cpu(compi
 
 def test_the_average_follows_the_weights():
     model = torch.nn.Linear(3, 2).to(CUDA)
-    average, wanted = start_average(model, 0.9), model.weight.detach().clone()
+    average, wanted = start_ema(model, 0.9), model.weight.detach().clone()
     for number in range(5):
         with torch.no_grad():
             model.weight += 1
-        update_average(average, model, warming_up=number == 0)
+        update_ema(average, model, warming_up=number == 0)
         now = model.weight.detach().clone()
         wanted = now if number == 0 else 0.9 * wanted + 0.1 * now
     torch.testing.assert_close(average.module.weight, wanted)

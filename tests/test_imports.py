@@ -16,7 +16,7 @@ HEAVY += ["swinlib.training", "safetensors", "torch._dynamo"]
 # The order of the lessons: a module may use those before it.
 LESSONS = ["_checks", "patches", "attention", "windows", "shift", "_masks"]
 LESSONS += ["position", "merging", "model"]
-BESIDE = ["cost", "pretrained", "recording", "onepage"]
+BESIDE = ["cost", "pretrained", "attention_maps", "onepage"]
 
 PROMISED = """
     image_to_patches patches_to_image PatchEmbed attention MultiHeadSelfAttention pad_to_multiple

@@ -9,19 +9,29 @@ import textwrap
 
 import pytest
 import test_attention
+import test_attention_maps
 import test_cost
 import test_merging
 import test_model
 import test_patches
 import test_position
 import test_pretrained
-import test_recording
 import test_shift
 import test_windows
 from oracles import randomise
 
 import swinlib
-from swinlib import _masks, cost, model, patches, position, pretrained, recording, shift, windows
+from swinlib import (
+    _masks,
+    attention_maps,
+    cost,
+    model,
+    patches,
+    position,
+    pretrained,
+    shift,
+    windows,
+)
 
 MultiHead, Window = swinlib.MultiHeadSelfAttention, swinlib.WindowAttention
 Block, Swin = swinlib.SwinTransformerBlock, swinlib.SwinTransformer
@@ -266,10 +276,10 @@ MUTANTS = [
     # attention maps not rolled back, or read the wrong way round; hooks left behind
     *(
         (
-            getattr(recording.AttentionRecord, name),
+            getattr(attention_maps.AttentionRecord, name),
             old,
             new,
-            test_recording.test_map_of_every_token_against_brute_force,
+            test_attention_maps.test_map_of_every_token_against_brute_force,
             *(9, 6, (4, 4), (1, 3)),
         )
         for name, old, new in [
@@ -279,10 +289,10 @@ MUTANTS = [
         ]
     ),
     (
-        recording.record_attention,
+        attention_maps.record_attention,
         "handle.remove()",
         "pass",
-        test_recording.test_hooks_are_gone_after_an_exception,
+        test_attention_maps.test_hooks_are_gone_after_an_exception,
     ),
     # half of the attention not counted; tables resampled in another way
     (cost.wmsa_flops, "2 * mh * mw", "mh * mw", test_cost.test_attention_by_the_papers_numbers),

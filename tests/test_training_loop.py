@@ -16,8 +16,8 @@ from swinlib import SwinTransformer
 from swinlib.training import batches as batches_module
 from swinlib.training import devices as devices_module
 from swinlib.training import loop as loop_module
-from swinlib.training.averaging import start_average, update_average
 from swinlib.training.config import preset
+from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.loop import evaluate, train
 
 
@@ -31,27 +31,27 @@ def one_thread():
 
 def test_average_against_the_formula():
     model = nn.Linear(3, 2)
-    average, expected = start_average(model, 0.9), None
+    average, expected = start_ema(model, 0.9), None
     for step in range(1, 8):
         with torch.no_grad():
             model.weight += torch.randn(2, 3)
-        update_average(average, model, warming_up=step <= 3)
+        update_ema(average, model, warming_up=step <= 3)
         new = model.weight.detach().clone()
         expected = new if step <= 3 else 0.9 * expected + 0.1 * new
         torch.testing.assert_close(average.module.weight.detach(), expected)
-    assert start_average(model, 0.0) is None
-    update_average(None, model, warming_up=False)
+    assert start_ema(model, 0.0) is None
+    update_ema(None, model, warming_up=False)
 
 
 def test_the_average_is_what_is_measured_and_returned(monkeypatch):
     kept = {}
-    real = loop_module.update_average
+    real = loop_module.update_ema
 
     def spy(average, model, warming_up):
         real(average, model, warming_up)
         kept["average"], kept["last"] = copy.deepcopy(average.module), copy.deepcopy(model)
 
-    monkeypatch.setattr(loop_module, "update_average", spy)
+    monkeypatch.setattr(loop_module, "update_ema", spy)
     data = tiny_data()
     result = run(TINY.replace(epochs=1), data)
     weights = {"average": kept["average"].state_dict(), "last": kept["last"].state_dict()}
@@ -67,13 +67,11 @@ def test_the_average_is_what_is_measured_and_returned(monkeypatch):
 
 def test_warm_up_of_the_average_ends_with_that_of_the_learning_rate(monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        loop_module, "update_average", lambda a, m, warming_up: seen.append(warming_up)
-    )
+    monkeypatch.setattr(loop_module, "update_ema", lambda a, m, warming_up: seen.append(warming_up))
     run(TINY.replace(epochs=2, warmup_epochs=1.5))  # four steps an epoch
     assert seen == [True] * 6 + [False] * 2
     seen.clear()
-    run(TINY.replace(epochs=2, warmup_epochs=1.5, average_every=3))
+    run(TINY.replace(epochs=2, warmup_epochs=1.5, ema_every=3))
     assert seen == [True, True]  # after steps 3 and 6 of 8
 
 
@@ -241,9 +239,9 @@ def test_gpu_preset_for_a_few_steps(name, tmp_path):
 def test_gpu_presets_name_what_they_use():
     full, quick = preset("gpu"), preset("gpu_quick")
     for config in (full, quick):
-        assert config.precision == "bfloat16" and config.compile and config.average_decay
+        assert config.precision == "bfloat16" and config.compile and config.ema_decay
         assert config.mixup_alpha and config.cutmix_alpha and config.randaugment_ops
-        looks_back = config.average_every / (1 - config.average_decay)  # steps
+        looks_back = config.ema_every / (1 - config.ema_decay)  # steps
         assert looks_back < 48_000 // config.batch_size * config.epochs / 10
     assert quick.epochs <= full.epochs / 3
     model = {"patch_size", "embed_dim", "depths", "num_heads", "window_size"}

@@ -326,7 +326,7 @@ def streamed(tmp_path):
     folder = folder_of(tmp_path / "pets", count=12)
     config = TINY.replace(
         val_size=6, image_size=8, stream=True, batch_size=4, epochs=2, patch_size=1,
-        crop_padding=0, average_decay=0, drop_path_rate=0,
+        crop_padding=0, ema_decay=0, drop_path_rate=0,
     )  # fmt: skip
     return folder, config
 

@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from training_runs import TINY, tiny_data, tiny_folder, without_times
 
 from swinlib.training.__main__ import main
-from swinlib.training.distributed import Ranks, find_ranks, join, one_after_the_other
+from swinlib.training.distributed import Ranks, find_ranks, join, main_process_first
 from swinlib.training.loop import _require_equal_shares
 
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 FIELDS = """
     embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 epochs=6 warmup_epochs=0.5
     train_limit=50 test_limit=20 mixup_alpha=0.8 cutmix_alpha=1.0 randaugment_ops=1
-    erasing_probability=0.5 average_decay=0.8 learning_rate=1e-3
+    erasing_probability=0.5 ema_decay=0.8 learning_rate=1e-3
 """.split()
 
 
@@ -94,7 +94,7 @@ def test_shares_are_the_batch_cut_up():
 def test_alone_nothing_changes():
     ranks, model, values = find_ranks(), torch.nn.Linear(1, 1), torch.ones(2)
     assert ranks == Ranks(0, 1) and ranks.first and ranks.wrap(model) is model
-    assert ranks.sum(values) is values and ranks.gather("x") == ["x"] and ranks.obey(True)
+    assert ranks.sum(values) is values and ranks.gather("x") == ["x"] and ranks.broadcast(True)
     batch = torch.ones(3, 2)
     assert torch.equal(ranks.share(batch), batch)
 
@@ -114,4 +114,4 @@ def test_not_under_torchrun(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with join("cpu") as device:
         assert device == torch.device("cpu") and find_ranks().count == 1
-    assert one_after_the_other(Ranks(), lambda: "loaded") == "loaded"
+    assert main_process_first(Ranks(), lambda: "loaded") == "loaded"

@@ -116,7 +116,7 @@ def test_interrupted_before_the_validation_was_saved(tmp_path, undisturbed, epoc
 def test_plain_settings_too(tmp_path):
     """Labels as numbers, no average, no checkpoint yet when it stops."""
     config = TINY.replace(
-        randaugment_ops=0, erasing_probability=0, mixup_alpha=0, cutmix_alpha=0, average_decay=0
+        randaugment_ops=0, erasing_probability=0, mixup_alpha=0, cutmix_alpha=0, ema_decay=0
     )
     expected = outcome(run(config))
     stop_at(6, tmp_path, config=config)

@@ -11,7 +11,7 @@ stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees
 devices.py      what a device can do: bfloat16, compiling
-averaging.py    an average of the weights over the last steps
+ema.py    an average of the weights over the last steps
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
 lock.py         one run at a time in one place

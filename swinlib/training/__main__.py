@@ -17,7 +17,7 @@ from swinlib.training.checkpoint import clear, write_whole
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
 from swinlib.training.devices import not_available
-from swinlib.training.distributed import find_ranks, join, one_after_the_other
+from swinlib.training.distributed import find_ranks, join, main_process_first
 from swinlib.training.lock import InUseError, locked
 from swinlib.training.loop import train
 
@@ -121,7 +121,7 @@ def _train_alone(config, args, out, device, ranks):
 def _train(config, args, out, device, ranks):
     if (out / "model.safetensors").exists():
         raise ValueError(f"{out} holds a finished run; choose another --out or delete it")
-    data = one_after_the_other(ranks, lambda: load_dataset(args.data, config=config))
+    data = main_process_first(ranks, lambda: load_dataset(args.data, config=config))
     checkpoints = out / "checkpoints"
     if ranks.first:
         if data.announcement:

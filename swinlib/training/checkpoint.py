@@ -99,7 +99,7 @@ class Checkpoints:
         if self.folder is None:
             return
         due = now or time.perf_counter() - self.last >= self.every
-        if not self.ranks.obey(due):
+        if not self.ranks.broadcast(due):
             return
         _require_finite(run)
         tensors = _tensors_of(run, self.ranks, self.device)  # all processes: each has random states

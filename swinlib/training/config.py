@@ -17,7 +17,9 @@ import torch
 
 from swinlib.training.variants import TAKE_AWAY
 
-RETIRED = {"randaugment_group"}  # fields of older versions, which recorded runs still name
+# Fields of older versions, which recorded runs still name.
+RETIRED = {"randaugment_group"}
+RENAMED = {"average_decay": "ema_decay", "average_every": "ema_every"}
 
 LARGEST = sys.float_info.max
 
@@ -181,8 +183,8 @@ class TrainConfig:
     label_smoothing: float = _field(0.1, _SHARE_BELOW_1)  # share of each label spread over all
     # Longest gradient (2-norm over all weights); None is off.
     clip_norm: float | None = _field(1.0, _or_none(_ABOVE_0))
-    average_decay: float = _field(0.0, _SHARE_BELOW_1)  # of the old average per update (EMA)
-    average_every: int = _field(1, _COUNT)  # steps from one update of the average to the next
+    ema_decay: float = _field(0.0, _SHARE_BELOW_1)  # of the old average per update (EMA)
+    ema_every: int = _field(1, _COUNT)  # steps from one update of the average to the next
 
     # Arithmetic.
     # Or "bfloat16": autocast on GPUs that have it, float32 elsewhere.
@@ -221,7 +223,8 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, fields: dict) -> "TrainConfig":
         """The opposite of `to_dict`; also reads what older versions wrote."""
-        return cls(**{name: value for name, value in fields.items() if name not in RETIRED})
+        kept = {name: value for name, value in fields.items() if name not in RETIRED}
+        return cls(**{RENAMED.get(name, name): value for name, value in kept.items()})
 
     def identity(self) -> dict:
         """The fields that two parts of one run must have in common, as JSON gives them back."""
@@ -395,8 +398,8 @@ def gpu() -> TrainConfig:
         epochs=230,
         warmup_epochs=10,
         label_smoothing=0.1,
-        average_decay=0.95,
-        average_every=50,
+        ema_decay=0.95,
+        ema_every=50,
         # arithmetic
         precision="bfloat16",
         compile=True,
@@ -411,7 +414,7 @@ def gpu_medium() -> TrainConfig:
     fewer steps. No result has been recorded with it.
     """
     return gpu().replace(
-        name="gpu_medium", mix_probability=0.6, epochs=150, warmup_epochs=8, average_decay=0.92
+        name="gpu_medium", mix_probability=0.6, epochs=150, warmup_epochs=8, ema_decay=0.92
     )
 
 
@@ -424,7 +427,7 @@ def gpu_quick() -> TrainConfig:
         mix_probability=0.5,
         epochs=60,
         warmup_epochs=5,
-        average_decay=0.9,
+        ema_decay=0.9,
     )
 
 

@@ -54,7 +54,7 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
-    def obey(self, decision) -> bool:
+    def broadcast(self, decision) -> bool:
         """Rank 0's decision, on all processes: clocks differ, and all must do the same."""
         return bool(self.gather(decision)[0])
 
@@ -98,7 +98,7 @@ def join(device=None):
         dist.destroy_process_group()
 
 
-def one_after_the_other(ranks, load):
+def main_process_first(ranks, load):
     """``load()`` on the first process of each machine, then on the others.
 
     So that files are downloaded and decoded once, and the others find them in the cache.

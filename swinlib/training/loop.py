@@ -25,12 +25,12 @@ from tqdm import tqdm
 
 from swinlib.model import SwinTransformer
 from swinlib.training.augment import normalise
-from swinlib.training.averaging import start_average, update_average
 from swinlib.training.batches import on_device, training_batches
 from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.devices import all_processors, autocast, can_compile
 from swinlib.training.distributed import find_ranks
+from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.lock import locked
 from swinlib.training.variants import ConvolutionalStem, take_away
 
@@ -97,7 +97,7 @@ class Run:
     """
 
     model: nn.Module
-    average: AveragedModel | None  # of the weights, see averaging.py
+    average: AveragedModel | None  # of the weights, see ema.py
     optimizer: torch.optim.Optimizer
     generator: torch.Generator  # draws the order of the pictures and the augmentation
     epoch: int = 1  # the one under way
@@ -114,7 +114,7 @@ class Run:
     best_weights: dict | None = None
     arithmetic: list = field(default_factory=list)  # on what it was computed, see checkpoint.py
 
-    def measured(self) -> nn.Module:
+    def ema_or_model(self) -> nn.Module:
         """The model that is validated and kept: the averaged one if there is one."""
         return self.model if self.average is None else self.average.module
 
@@ -122,7 +122,9 @@ class Run:
         """Takes the epoch's record into the history, keeps the best weights, begins the next."""
         best = self.history[self.best_epoch - 1]["val_accuracy"] if self.best_epoch else -1.0
         if record["val_accuracy"] > best:
-            weights = copy.deepcopy(self.measured().state_dict())  # takes longest: an interrupt ...
+            weights = copy.deepcopy(
+                self.ema_or_model().state_dict()
+            )  # takes longest: an interrupt ...
             self.best_epoch, self.best_weights = self.epoch, weights  # ... finds both or neither
         self.history.append(record)
         self.epoch, self.order, self.batch = self.epoch + 1, None, 0
@@ -258,7 +260,7 @@ def start_run(config, data, device) -> Run:
     groups = parameter_groups(model, config.weight_decay)
     return Run(
         model=model,
-        average=start_average(model, config.average_decay),
+        average=start_ema(model, config.ema_decay),
         optimizer=torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps"),
         generator=torch.Generator().manual_seed(config.seed),
         arithmetic=[arithmetic(device)],
@@ -281,7 +283,7 @@ def train(
 
     After each epoch the model is measured on the validation pictures, and the epoch with the
     highest accuracy there wins. The test pictures are used once, at the very end, with its weights.
-    With ``config.average_decay`` above 0 what is measured and kept are the averaged weights.
+    With ``config.ema_decay`` above 0 what is measured and kept are the averaged weights.
 
     config: a TrainConfig. data: an ImageSet. device: None chooses cuda, mps or cpu.
     on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch, epochs;
@@ -376,7 +378,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
                     lambda: _train_epoch(run, forward, config, data, device, ranks, report)
                 ):
                     raise _too_large(config, data, device, ranks)
-                val = _evaluate(run.measured(), data.val_images, data.val_labels, data, config)
+                val = _evaluate(run.ema_or_model(), data.val_images, data.val_labels, data, config)
                 _require_finite("validation", val.loss, run.epoch, run.learning_rate)
                 run.seconds = time.perf_counter() - start
                 record = _record(run, val)
@@ -390,7 +392,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
             if interrupted:
                 _tell_of_the_interrupt(run, config, ranks, keeper)
 
-        model = run.measured()
+        model = run.ema_or_model()
         model.load_state_dict(run.best_weights)
         model.eval()
         test = _evaluate(model, data.test_images, data.test_labels, data, config)
@@ -456,8 +458,8 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
         run.optimizer.step()
-        if step % config.average_every == 0:
-            update_average(run.average, run.model, warming_up=step <= warmup)
+        if step % config.ema_every == 0:
+            update_ema(run.average, run.model, warming_up=step <= warmup)
 
         unread.append(torch.stack([loss.detach() / ranks.count, _count_right(logits, y)]))
         if i % REPORT_EVERY[device.type] and i != per_epoch:

@@ -7,7 +7,7 @@ less. Source: Polyak and Juditsky 1992; ``torch.optim.swa_utils``, which does th
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-def start_average(model, decay):
+def start_ema(model, decay):
     """A copy of the model whose weights follow as an exponential moving average (EMA).
 
     decay: share of the old average that each update keeps, 0 to below 1. 0.99 looks back about a
@@ -20,7 +20,7 @@ def start_average(model, decay):
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
-def update_average(average, model, warming_up):
+def update_ema(average, model, warming_up):
     """Takes the model's new weights into the average, if there is one (None: does nothing).
 
     warming_up: while the learning rate climbs, the average is a plain copy. The first weights are
