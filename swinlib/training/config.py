@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
 # Fields of older versions, which recorded runs still name.
@@ -133,6 +134,7 @@ class TrainConfig:
     name: str = _field("custom", _NAME)  # what logs and plots call this run
 
     # Model: see swinlib.SwinTransformer. Stage i has width embed_dim * 2**i.
+    model: str = _field("swin", _choice("swin", *BASELINES))  # or another to compare with
     patch_size: int = _field(4, _whole(1, 1024))  # pixels per side of a patch
     embed_dim: int = _field(64, _whole(1, 2**16))  # channels of the first stage
     depths: tuple = _field((2, 2), _STAGES)  # blocks per stage
@@ -172,7 +174,8 @@ class TrainConfig:
     mixup_alpha: float = _field(0.0, _AT_LEAST_0)  # of mixup's Beta(alpha, alpha); 0 is off
     cutmix_alpha: float = _field(0.0, _AT_LEAST_0)  # the same for cutmix
 
-    # Optimiser (AdamW) and its schedule.
+    # Optimiser and its schedule.
+    optimizer: str = _field("adamw", _choice("adamw", "muon"))  # see muon.py
     batch_size: int = _field(128, _COUNT)  # pictures per step, on all devices together
     learning_rate: float = _field(1e-3, _ABOVE_0)  # the peak, reached when the warm-up ends
     final_learning_rate: float = _field(1e-5, _AT_LEAST_0)  # at the last step
@@ -187,9 +190,9 @@ class TrainConfig:
     ema_every: int = _field(1, _COUNT)  # steps from one update of the average to the next
 
     # Arithmetic.
-    # Or "bfloat16": autocast on GPUs that have it, float32 elsewhere.
+    # Or "bfloat16": autocast where it pays, see precision.py; float32 elsewhere.
     precision: str = _field("float32", _choice("float32", "bfloat16"))
-    compile: bool = _field(False, _SWITCH)  # torch.compile it (where a GPU lacks Triton: not)
+    compile: bool = _field(False, _SWITCH)  # torch.compile it, see devices.can_compile
     seed: int = _field(0, _whole(0, 2**63 - 1))  # first weights, order, augmentation, drop path
 
     def __post_init__(self):
