@@ -352,7 +352,7 @@ def laptop() -> TrainConfig:
         batch_size=128,
         learning_rate=2e-3,
         weight_decay=0.05,
-        epochs=22,
+        epochs=18,
         warmup_epochs=2.0,
         label_smoothing=0.1,
         # arithmetic
