@@ -50,6 +50,8 @@ def merging_flops(H: int, W: int, C: int) -> int:
 def model_flops(model: SwinTransformer, H: int, W: int) -> int:
     """Multiply-adds of one forward pass on one image of H x W pixels: 4.494 G for Swin-T at 224.
 
+    Counted with whatever head the model has, or with the norms of its out_indices.
+
     Source: `SwinTransformer.flops` of the official code, its way of counting the last norm included
     (four times too much with four stages, and nothing beside the rest); sizes that it refuses are
     counted as padded.
@@ -63,13 +65,17 @@ def model_flops(model: SwinTransformer, H: int, W: int) -> int:
             flops += H * W * layer.weight.numel()
     if not isinstance(embed.norm, nn.Identity):
         flops += H * W * model.embed_dim
-    last_norm = model.num_features * H * W // 2 ** len(model.layers)
-    for layer in model.layers:
+    if model.out_indices is None:
+        flops += model.num_features * H * W // 2 ** len(model.layers)  # the last norm
+        flops += sum(m.weight.numel() for m in model.head.modules() if isinstance(m, nn.Linear))
+    for i, layer in enumerate(model.layers):
         flops += sum(block_flops(block, H, W) for block in layer.blocks)
+        if i in (model.out_indices or ()):
+            flops += H * W * model.num_features[i]
         if layer.downsample is not None:
             flops += merging_flops(H, W, layer.downsample.dim)
             H, W = ceil(H / 2), ceil(W / 2)
-    return flops + last_norm + model.num_features * model.num_classes
+    return flops
 
 
 def _check_sizes(**sizes: int) -> None:

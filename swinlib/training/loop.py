@@ -279,22 +279,26 @@ def train(
     highest accuracy there wins. The test pictures are used once, at the very end, with its weights.
     With ``config.ema_decay`` above 0 what is measured and kept are the averaged weights.
 
-    config: a TrainConfig. data: an ImageSet. device: None chooses cuda, mps or cpu.
-    on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch, epochs;
-        loss of this step; train_loss and train_accuracy so far in this epoch; learning_rate;
-        pictures_per_second; seconds so far; seconds_left.
-    on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
-        train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
-        (training only), seconds (since the start, validation included). A resumed run first hands
-        over the epochs that were done before.
-    progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
-    log: a path; JSON lines go there: the configuration, then each epoch, then the test.
-    checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch too,
-        and after the last one. None: nowhere.
-    resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run that
-        was killed and resumed gives the same numbers, bit for bit, as one that never was. With
-        another number of threads, processor or PyTorch it goes on too, and warns that it differs.
-    checkpoint_seconds: at least 0.
+    Args:
+        config: a TrainConfig.
+        data: an ImageSet.
+        device: None chooses cuda, mps or cpu.
+        on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch,
+            epochs; loss of this step; train_loss and train_accuracy so far in this epoch;
+            learning_rate; pictures_per_second; seconds so far; seconds_left.
+        on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
+            train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
+            (training only), seconds (since the start, validation included). A resumed run first
+            hands over the epochs that were done before.
+        progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
+        log: a path; JSON lines go there: the configuration, then each epoch, then the test.
+        checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch
+            too, and after the last one. None: nowhere.
+        resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run
+            that was killed and resumed gives the same numbers, bit for bit, as one that never was.
+            With another number of threads, processor or PyTorch it goes on too, and warns that it
+            differs.
+        checkpoint_seconds: at least 0.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
     train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
