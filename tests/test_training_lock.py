@@ -91,7 +91,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     def seize(file):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock_module, "_seize", seize)
+    monkeypatch.setattr(lock_module, "_acquire", seize)
     with pytest.warns(UserWarning, match="cannot be locked .No locks available"), locked(tmp_path):
         pass
 
