@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
 
 # Lines over a photograph: white on black, so that they show on light and on dark.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from swinlib import PatchMerging, SwinTransformerBlock
 from swinlib.lab.drawing import GREY, Drawing, hex_colour, is_dark
-from swinlib.lab.pictures import photograph
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK
 from swinlib.lab.widgets.explorer import Explorer, Number, Switch
 
