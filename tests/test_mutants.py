@@ -155,16 +155,16 @@ MUTANTS = [
     (position.relative_position_bias, "(2, 0, 1)", "(2, 1, 0)", definition, *PADDED),
     (
         Window.forward,
-        "fused_attention(q, k, v, bias=term",
+        "fused_attention(q, k, v, bias=bias",
         "fused_attention(q, k, v, bias=None",
         definition,
         *PADDED,
     ),
-    (Window.forward, "bias + mask[:, None]", "0 * bias + mask[:, None]", block_mask, *PADDED),
+    (model.add_mask, "bias + mask[:, None]", "0 * bias + mask[:, None]", block_mask, *PADDED),
     (
-        Window.forward,  # windows before pictures
-        ".repeat(x.shape[0] // mask.shape[0], 1, 1, 1)",
-        ".repeat_interleave(x.shape[0] // mask.shape[0], 0)",
+        model.add_mask,  # windows before pictures
+        ".repeat(like.shape[0] // mask.shape[0], 1, 1, 1)",
+        ".repeat_interleave(like.shape[0] // mask.shape[0], 0)",
         definition,
         *PADDED,
     ),
@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     (
         Window.forward,
-        "attention(q, k, v, bias=term",
+        "attention(q, k, v, bias=bias",
         "attention(q, k, v, bias=None",
         test_model.test_explicit_path_equals_fused_path,
         (2, 3),
