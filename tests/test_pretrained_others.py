@@ -38,39 +38,45 @@ def make_model(seed=0, **options):
     return randomise(SwinTransformer(**(SMALL | options)), seed).eval()
 
 
-def compare(theirs, options, size, logits=lambda out: out, layout=None):
-    """Load theirs into ours, and ours into theirs; both ways the same logits."""
-    x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        ours = SwinTransformer(**options).eval()
-        load_pretrained(ours, theirs.state_dict())
-        assert relative_error(ours(x), logits(theirs(x))) < 1e-5
-        if layout is not None:
+@pytest.fixture
+def compare(report, request):
+    """Load theirs into ours, and ours into theirs: both ways the same logits."""
+
+    def compare(theirs, options, size, layout, logits=lambda out: out):
+        x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            ours = SwinTransformer(**options).eval()
+            load_pretrained(ours, theirs.state_dict())
+            loaded = relative_error(ours(x), logits(theirs(x)))
             theirs.load_state_dict(export_state_dict(randomise(ours, 2), layout), strict=True)
-            assert relative_error(logits(theirs(x)), ours(x)) < 1e-5
+            exported = relative_error(logits(theirs(x)), ours(x))
+        report(f"{request.node.name}: loaded {loaded:.1e}, exported {exported:.1e}")
+        assert loaded < 1e-5 and exported < 1e-5
+
+    return compare
 
 
 # --- timm -----------------------------------------------------------------------------------------
 
 
 @at_named_sizes
-def test_timms_named_models(size, window):
+def test_timms_named_models(size, window, compare):
     timm = pytest.importorskip("timm")
     options, pixels = options_of(size, window), 32 * window
     theirs = timm.create_model(
         f"swin_{size}_patch4_window{window}_{pixels}", depths=options["depths"], num_classes=11
     )
-    compare(randomise(theirs).eval(), options, pixels, layout="timm")
+    compare(randomise(theirs).eval(), options, pixels, "timm")
 
 
 @pytest.mark.parametrize("window", [4, (3, 5), (2, 4)])
 @pytest.mark.parametrize("depths, num_heads", [((2, 2), (2, 4)), ((1, 1, 2), (2, 4, 8))])
-def test_timms_class(window, depths, num_heads):
+def test_timms_class(window, depths, num_heads, compare):
     timm = pytest.importorskip("timm")
     options = SMALL | {"window_size": window, "depths": depths, "num_heads": num_heads}
     size = 4 * 60 * 2 ** (len(depths) - 1) // 2  # whole windows in every stage
     theirs = timm.models.SwinTransformer(img_size=size, **options)
-    compare(randomise(theirs).eval(), options, size, layout="timm")
+    compare(randomise(theirs).eval(), options, size, "timm")
 
 
 def test_timms_features(capsys):
@@ -103,22 +109,22 @@ def test_timms_way_with_other_channels(channels):
 
 
 @at_named_sizes
-def test_torchvisions_class_at_the_named_sizes(size, window):
+def test_torchvisions_class_at_the_named_sizes(size, window, compare):
     """Its own functions with all their blocks are compared in test_parity.py."""
     options = options_of(size, window)
     depths, heads = list(options["depths"]), list(options["num_heads"])
     theirs = torchvision.models.SwinTransformer(
         [4, 4], options["embed_dim"], depths, heads, [window] * 2, num_classes=11
     )
-    compare(randomise(theirs).eval(), options, 16 * window, layout="torchvision")
+    compare(randomise(theirs).eval(), options, 16 * window, "torchvision")
 
 
 @pytest.mark.parametrize("window", [4, (3, 5), (5, 3)])
-def test_torchvisions_class(window):
+def test_torchvisions_class(window, compare):
     options = SMALL | {"window_size": window}
     pair = [window] * 2 if isinstance(window, int) else list(window)
     theirs = torchvision.models.SwinTransformer([4, 4], 16, [2, 2], [2, 4], pair, num_classes=5)
-    compare(randomise(theirs).eval(), options, 72, layout="torchvision")
+    compare(randomise(theirs).eval(), options, 72, "torchvision")
 
 
 # --- Hugging Face ---------------------------------------------------------------------------------
@@ -141,13 +147,13 @@ def in_memory():
     "size, window, ape",
     [(*named, False) for named in NAMED] + [("tiny", 7, True), ("base", 12, True)],
 )
-def test_hugging_faces_class_at_the_named_sizes(size, window, ape):
+def test_hugging_faces_class_at_the_named_sizes(size, window, ape, compare):
     transformers = pytest.importorskip("transformers")
     pixels = 32 * window
     options = options_of(size, window) | ({"ape": True, "img_size": pixels} if ape else {})
     theirs = transformers.SwinForImageClassification(config_of(options, pixels))
     theirs = randomise(theirs).eval()
-    compare(theirs, options, pixels, lambda out: out.logits, in_memory())
+    compare(theirs, options, pixels, in_memory(), lambda out: out.logits)
 
 
 def test_hugging_faces_folder(tmp_path):
