@@ -18,6 +18,8 @@ from swinlib._checks import (
     check_rate,
     check_tensor,
     to_pair,
+    to_shift,
+    without_checks,
 )
 from swinlib._masks import mask_for
 from swinlib.attention import MultiHeadSelfAttention, attention, fused_attention
@@ -26,6 +28,13 @@ from swinlib.patches import PatchEmbed
 from swinlib.position import relative_position_bias, relative_position_index
 from swinlib.shift import cyclic_shift, reverse_cyclic_shift
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
+
+# A block checks its map once. The steps on the map's way through it need no check of their own.
+pad_to_multiple, window_partition, window_reverse = without_checks(
+    pad_to_multiple, window_partition, window_reverse
+)
+cyclic_shift, reverse_cyclic_shift = without_checks(cyclic_shift, reverse_cyclic_shift)
+attention, relative_position_bias = without_checks(attention, relative_position_bias)
 
 
 class Mlp(nn.Module):
@@ -246,7 +255,7 @@ class SwinTransformerBlock(nn.Module):
             raise ValueError(f"mlp_ratio={mlp_ratio} leaves nothing of dim={dim} in the MLP")
         self.dim = dim
         self.window_size = to_pair("window_size", window_size)
-        self.shift_size = to_pair("shift_size", shift_size, minimum=0)
+        self.shift_size = to_shift("shift_size", shift_size)
         if any(s >= m for s, m in zip(self.shift_size, self.window_size, strict=True)):
             raise ValueError(f"shift_size={shift_size} must be below window_size={window_size}")
         self.norm1 = norm_layer(dim)
@@ -258,7 +267,7 @@ class SwinTransformerBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), act_layer=act_layer, drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_feature_map(x, self.dim)
+        check_feature_map("x", x, self.dim)
         x = x + self.drop_path(self.window_attention(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 def line(row: dict) -> str:
     """A row of the table."""
     title = f"{row['task']}, {row['kind']}, batch {row['batch']}"
+    title += ", bfloat16" if row["precision"] == "bfloat16" else ""
     title += ", compiled" if row["compiled"] else ""
     cells = []
     for name, value in row["ratio_to_torchvision"].items():
