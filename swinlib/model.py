@@ -477,7 +477,7 @@ class SwinTransformer(nn.Module):
                     f"got {out_indices}"
                 )
         self.embed_dim = embed_dim
-        self.out_indices = out_indices
+        self.out_indices = None if out_indices is None else tuple(out_indices)
         widths = tuple(embed_dim * 2**i for i in range(len(depths)))
         self.num_features = widths[-1] if out_indices is None else widths
 
