@@ -143,16 +143,22 @@ def parameter_groups(model, weight_decay) -> list:
 
     Decay pulls a weight towards 0. That is wrong for a LayerNorm's scale, pointless for a bias, and
     a model may name more in ``no_weight_decay()`` (names) and ``no_weight_decay_keywords()`` (parts
-    of names): Swin names its position embedding and its bias tables. Frozen weights are left out.
+    of names): Swin names its position embedding and its bias tables. Also a model that is inside
+    another, such as DistributedDataParallel or a detector, is asked. Frozen weights are left out.
     """
-    names = getattr(model, "no_weight_decay", set)()
-    keywords = getattr(model, "no_weight_decay_keywords", set)()
+    named = set()
+    for module in model.modules():
+        names = getattr(module, "no_weight_decay", set)()
+        keywords = getattr(module, "no_weight_decay_keywords", set)()
+        named |= {
+            id(weight)
+            for name, weight in module.named_parameters()
+            if name in names or any(k in name for k in keywords)
+        }
     decay, keep = [], []
-    for name, weight in model.named_parameters():
-        if not weight.requires_grad:
-            continue
-        spared = weight.ndim <= 1 or name in names or any(k in name for k in keywords)
-        (keep if spared else decay).append(weight)
+    for weight in model.parameters():
+        if weight.requires_grad:
+            (keep if weight.ndim <= 1 or id(weight) in named else decay).append(weight)
     return [
         {"params": decay, "weight_decay": weight_decay},
         {"params": keep, "weight_decay": 0.0},
