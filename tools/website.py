@@ -28,8 +28,7 @@ from nbform import WIDGET_VIEW, names_of, text
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
-PAGES, HTML = BUILD / "pages", BUILD / "html"
-PROJECT = ("CONTRIBUTING.md", "CHANGELOG.md")
+PROJECT = tuple(name for name in ("CONTRIBUTING.md", "CHANGELOG.md") if (ROOT / name).exists())
 LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 API = """# Public API
@@ -56,16 +55,24 @@ NAVIGATION = """
 
 def main() -> int:
     shutil.rmtree(BUILD, ignore_errors=True)
-    lay_out(PAGES)
+    failed = build(BUILD)
+    if not failed:
+        print(f"The site is in {(BUILD / 'html').relative_to(ROOT)}: open index.html there.")
+    return failed
+
+
+def build(folder: Path) -> int:
+    """Makes folder/html, and says whether Sphinx had something to complain about."""
+    pages, html = folder / "pages", folder / "html"
+    lay_out(pages)
     command = [*(sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet")]
-    command += ["-c", str(DOCS), "-d", str(BUILD / "doctrees"), str(PAGES), str(HTML)]
+    command += ["-c", str(DOCS), "-d", str(folder / "doctrees"), str(pages), str(html)]
     failed = subprocess.run(command, cwd=ROOT).returncode
     if not failed:
         for path in notebooks():  # for whoever wants to run one
-            shutil.copy(path, HTML / "notebooks")
-        mathematics_font(HTML / "_static" / "mathematics.woff")
-        (HTML / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
-        print(f"the site is in {HTML.relative_to(ROOT)}: open index.html")
+            shutil.copy(path, html / "notebooks")
+        mathematics_font(html / "_static" / "mathematics.woff")
+        (html / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
     return failed
 
 
@@ -189,7 +196,6 @@ class Lesson:
                         return plain(paragraph)
         above = [c for c in self.cells[:number] if c["cell_type"] == "markdown"]
         return plain(text(above[-1]["source"]).strip().split("\n\n")[-1])
-
 
 
 # --- widgets --------------------------------------------------------------------------------------
