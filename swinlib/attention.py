@@ -4,9 +4,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinlib._checks import check_flags, check_heads, check_number, check_rate, check_tensor
+from swinlib._checks import (
+    check_flags,
+    check_heads,
+    check_number,
+    check_rate,
+    check_tensor,
+    checked,
+)
 
 
+@checked(q=check_tensor, k=check_tensor, v=check_tensor, dropout_p=check_rate)
 def attention(
     q: Tensor,
     k: Tensor,
@@ -39,9 +47,6 @@ def attention(
 
     Source: Vaswani et al. 2017, equation 1; Swin paper, equation 4, with its bias B.
     """
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        check_tensor(name, x)
-    check_rate("dropout_p", dropout_p)
     if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "q (..., N, d), k (..., M, d) and v (..., M, e) must share d and M, got shapes "
@@ -51,7 +56,7 @@ def attention(
     scores = (q * scale) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
-    weights = F.dropout(scores.softmax(dim=-1), dropout_p, training=dropout_p > 0)
+    weights = F.dropout(scores.softmax(dim=-1), dropout_p)
     return weights @ v, weights
 
 

@@ -18,6 +18,8 @@ from swinlib._checks import (
     check_rate,
     check_tensor,
     to_pair,
+    to_shift,
+    without_checks,
 )
 from swinlib._masks import mask_for
 from swinlib.attention import MultiHeadSelfAttention, attention, fused_attention
@@ -26,6 +28,13 @@ from swinlib.patches import PatchEmbed
 from swinlib.position import relative_position_bias, relative_position_index
 from swinlib.shift import cyclic_shift, reverse_cyclic_shift
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
+
+# A block checks its map once. The steps on the map's way through it need no check of their own.
+pad_to_multiple, window_partition, window_reverse = without_checks(
+    pad_to_multiple, window_partition, window_reverse
+)
+cyclic_shift, reverse_cyclic_shift = without_checks(cyclic_shift, reverse_cyclic_shift)
+attention, relative_position_bias = without_checks(attention, relative_position_bias)
 
 
 class Mlp(nn.Module):
@@ -228,7 +237,7 @@ class SwinTransformerBlock(nn.Module):
             raise ValueError(f"mlp_ratio={mlp_ratio} leaves nothing of dim={dim} in the MLP")
         self.dim = dim
         self.window_size = to_pair("window_size", window_size)
-        self.shift_size = to_pair("shift_size", shift_size, minimum=0)
+        self.shift_size = to_shift("shift_size", shift_size)
         if any(s >= m for s, m in zip(self.shift_size, self.window_size, strict=True)):
             raise ValueError(f"shift_size={shift_size} must be below window_size={window_size}")
         self.norm1 = norm_layer(dim)
@@ -240,7 +249,7 @@ class SwinTransformerBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), act_layer=act_layer, drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_feature_map(x, self.dim)
+        check_feature_map("x", x, self.dim)
         x = x + self.drop_path(self.window_attention(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
@@ -383,13 +392,21 @@ class SwinTransformer(nn.Module):
         ape: add an absolute position embedding to the tokens; then all images have `img_size`.
         patch_norm: norm after the patch embedding.
         use_checkpoint: as in `BasicLayer`.
+        out_indices: stages, counted from 0, whose maps a detection or segmentation head takes. The
+            model is a backbone then: a norm for each of these maps (`norm0`, ...) and no head, and
+            calling it gives what `forward_stages` gives.
+
+    Attributes:
+        num_features: channels of the features: one number, or with out_indices one for each stage.
 
     Raises:
         TypeError: an argument of another type; forward: images that are not floating point.
         ValueError: depths and num_heads of different lengths; widths that the heads do not divide;
-            window or patch size below 1; rates outside [0, 1); forward: images of another shape.
+            window or patch size below 1; rates outside [0, 1); out_indices that are no stages, or
+            not in order; forward: images of another shape.
 
-    Source: paper, section 3; `SwinTransformer` of the official code.
+    Source: paper, section 3; `SwinTransformer` of the official code, and of the official detection
+    code for out_indices.
     """
 
     def __init__(
@@ -412,6 +429,7 @@ class SwinTransformer(nn.Module):
         ape: bool = False,
         patch_norm: bool = True,
         use_checkpoint: bool = False,
+        out_indices: tuple[int, ...] | None = None,
     ):
         super().__init__()
         check_ints("depths", depths)
@@ -435,9 +453,18 @@ class SwinTransformer(nn.Module):
                     f"embed_dim={embed_dim} makes stage {i + 1} {width} wide, which must be a "
                     f"positive multiple of its heads, got num_heads={num_heads}"
                 )
-        self.num_classes = num_classes
+        if out_indices is not None:
+            check_ints("out_indices", out_indices, minimum=0)
+            stages = [i for i in range(len(depths)) if i in out_indices]
+            if not stages or list(out_indices) != stages:
+                raise ValueError(
+                    f"out_indices must be different stages, in order, from 0 to {len(depths) - 1}, "
+                    f"got {out_indices}"
+                )
         self.embed_dim = embed_dim
-        self.num_features = embed_dim * 2 ** (len(depths) - 1)  # channels of the last stage
+        self.out_indices = out_indices
+        widths = tuple(embed_dim * 2**i for i in range(len(depths)))
+        self.num_features = widths[-1] if out_indices is None else widths
 
         self.patch_embed = PatchEmbed(
             patch_size, in_chans, embed_dim, norm_layer if patch_norm else None
@@ -460,7 +487,7 @@ class SwinTransformer(nn.Module):
         for i, depth in enumerate(depths):
             last = i == len(depths) - 1
             layer = BasicLayer(
-                dim=embed_dim * 2**i,
+                dim=widths[i],
                 depth=depth,
                 num_heads=num_heads[i],
                 window_size=window_size,
@@ -476,8 +503,12 @@ class SwinTransformer(nn.Module):
             )
             self.layers.append(layer)
 
-        self.norm = norm_layer(self.num_features)
-        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        if out_indices is None:
+            self.norm = norm_layer(self.num_features)
+            self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        else:
+            for i in out_indices:
+                self.add_module(f"norm{i}", norm_layer(widths[i]))
         self.apply(self._init_weights)
 
     @staticmethod
@@ -491,6 +522,21 @@ class SwinTransformer(nn.Module):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
+    @property
+    def num_classes(self) -> int:
+        """Numbers that the head gives, also of a head that was put there later; 0 for no head."""
+        head = getattr(self, "head", nn.Identity())
+        layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+        return layers[-1].out_features if layers else 0
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new head for other classes in place of the old one; 0 for no head."""
+        check_int("num_classes", num_classes, minimum=0)
+        if self.out_indices is not None:
+            raise ValueError(f"a model with out_indices={self.out_indices} has no head")
+        head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.head = head.apply(self._init_weights).to(next(self.parameters()))
+
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay should leave alone."""
         return {"absolute_pos_embed"}
@@ -500,11 +546,21 @@ class SwinTransformer(nn.Module):
         return {"relative_position_bias_table"}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``(B, in_chans, H, W)`` to class scores ``(B, num_classes)``."""
+        """Images ``(B, in_chans, H, W)`` to class scores ``(B, num_classes)``.
+
+        With out_indices: to the list of maps of `forward_stages`.
+        """
+        if self.out_indices is not None:
+            return self.forward_stages(images)
         return self.head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images to one vector each, the mean over all places: ``(B, num_features)``."""
+        if self.out_indices is not None:
+            raise ValueError(
+                f"a model with out_indices={self.out_indices} has features for each stage: "
+                "forward_stages"
+            )
         x = self.forward_embed(images)
         for layer in self.layers:
             x = layer(x)
@@ -514,15 +570,18 @@ class SwinTransformer(nn.Module):
         """Images to the pyramid a detection or segmentation head takes.
 
         Returns:
-            One map for each stage i, before its merging and without a norm (the official detection
-            code learns a norm of its own for every map): ``(B, embed_dim * 2**i, h, w)``, with
-            h = H / (patch_size * 2**i), rounded up at every halving.
+            One map for each stage i, before its merging: ``(B, embed_dim * 2**i, h, w)``, with
+            h = H / (patch_size * 2**i), rounded up at every halving. With out_indices only the maps
+            of these stages, each behind its norm; else all, without norms.
         """
         x = self.forward_embed(images)
         stages = []
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             x = layer.forward_blocks(x)
-            stages.append(x.permute(0, 3, 1, 2))
+            if self.out_indices is None:
+                stages.append(x.permute(0, 3, 1, 2))
+            elif i in self.out_indices:
+                stages.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
             if layer.downsample is not None:
                 x = layer.downsample(x)
         return stages

@@ -237,6 +237,10 @@ PAIRS = {
 }
 SHIFTS = {TypeError: PAIRS[TypeError], ValueError: [-1, (2, -1), (1, 1, 1)]}
 TUPLES = {TypeError: ["22", None, 2, (2, 2.0), (True, 2), {2: 2}], ValueError: [(2, 0), (-1, 2)]}
+STAGES = {
+    TypeError: ["01", 1, (0, 1.0), (True,), {1: 1}],
+    ValueError: [(), (2,), (-1,), (1, 0), (0, 0)],
+}
 FLAGS = {TypeError: ["False", "", None, 0, 1, 1.0]}
 LAYERS = {TypeError: ["gelu", 3]}
 ARGUMENTS = [
@@ -287,7 +291,8 @@ ARGUMENTS = [
         | dict(num_classes={TypeError: INTS[TypeError], ValueError: [-1]})
         | dict(depths=TUPLES, num_heads=TUPLES, mlp_ratio=NUMBERS, qkv_bias=FLAGS)
         | dict(qk_scale=OR_NONE, drop_rate=RATES, attn_drop_rate=RATES, drop_path_rate=RATES)
-        | dict(norm_layer=LAYERS, ape=FLAGS, patch_norm=FLAGS, use_checkpoint=FLAGS),
+        | dict(norm_layer=LAYERS, ape=FLAGS, patch_norm=FLAGS, use_checkpoint=FLAGS)
+        | dict(out_indices=STAGES),
     ),
     (image_to_patches, dict(images=images, patch_size=4), dict(patch_size=PAIRS)),
     (patches_to_image, dict(patches=x, patch_size=2), dict(patch_size=PAIRS)),
