@@ -24,6 +24,7 @@ import website  # noqa: E402
 from nbcompare import decode, indistinguishable  # noqa: E402
 from nbform import WIDGET_VIEW, text  # noqa: E402
 from swinlib import training  # noqa: E402
+from swinlib.lab import drawing  # noqa: E402
 from swinlib.lab.widgets.shift import ShiftMaskExplorer  # noqa: E402
 
 CHROMIUM = browser.find_browser()
@@ -34,7 +35,7 @@ DESK, TELEPHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 LESSONS = [path.stem for path in website.notebooks()]
 NOTEBOOKS = {path.stem: json.loads(path.read_bytes()) for path in website.notebooks()}
 PAGES = ["index", "api", *(f"notebooks/{name}" for name in LESSONS)]
-PAGES += [Path(name).stem for name in website.PROJECT]
+PAGES += [name.removesuffix(".md") for name in website.PROJECT]
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,17 @@ def test_explorer_is_stepped_through(visit):
         figure.locator("output", has_text="7").wait_for()
         shows(7)
         assert on.is_disabled() and play.inner_text() == "play"
+        assert problems == []
+
+
+@needs_browser
+@pytest.mark.skipif(not hasattr(drawing, "SCRIPT"), reason="these pictures cannot be touched")
+@pytest.mark.parametrize("name", [name for name in LESSONS if name[:2] <= "08"])
+def test_what_belongs_together_lights_up(name, visit):
+    """Under the pointer, without a kernel."""
+    with visit(f"notebooks/{name}.html") as (page, problems):
+        page.locator(".swin-still .swin-field >> visible=true").first.hover()
+        assert page.locator(".swin-marks rect").count() >= 1
         assert problems == []
 
 

@@ -28,7 +28,10 @@ from nbform import WIDGET_VIEW, names_of, text
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
-PROJECT = tuple(name for name in ("CONTRIBUTING.md", "CHANGELOG.md") if (ROOT / name).exists())
+PROJECT = (
+    *("data/bench/README.md", "data/runs/README.md", "docs/ports.md"),
+    *("CONTRIBUTING.md", "CHANGELOG.md"),
+)
 LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 API = """# Public API
@@ -63,17 +66,29 @@ def main() -> int:
 
 def build(folder: Path) -> int:
     """Makes folder/html, and says whether Sphinx had something to complain about."""
-    pages, html = folder / "pages", folder / "html"
+    pages, static, html = folder / "pages", folder / "static", folder / "html"
     lay_out(pages)
+    static.mkdir()
+    hand(static)
+    mathematics_font(static / "mathematics.woff")
     command = [*(sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet")]
-    command += ["-c", str(DOCS), "-d", str(folder / "doctrees"), str(pages), str(html)]
+    command += ["-c", str(DOCS), "-d", str(folder / "doctrees")]
+    command += ["-D", f"html_static_path=_static,{static}", str(pages), str(html)]
     failed = subprocess.run(command, cwd=ROOT).returncode
     if not failed:
         for path in notebooks():  # for whoever wants to run one
             shutil.copy(path, html / "notebooks")
-        mathematics_font(html / "_static" / "mathematics.woff")
         (html / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
     return failed
+
+
+def hand(folder: Path) -> None:
+    """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
+    from swinlib.lab import drawing
+
+    script = getattr(drawing, "SCRIPT", None)
+    words = script.read_text(encoding="utf-8") if script else "const [touch, move] = [() => {}];"
+    (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
 def notebooks() -> list[Path]:
@@ -104,12 +119,11 @@ def lay_out(folder: Path) -> None:
     """Writes the sources of all pages."""
     (folder / "notebooks").mkdir(parents=True)
     lessons = [f"notebooks/{path.stem}" for path in notebooks()]
-    project = [name for name in PROJECT if (ROOT / name).exists()]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for caption, pages in (("Lessons", lessons), ("swinlib", ["api"]), ("Project", project)):
+    for caption, pages in (("Lessons", lessons), ("swinlib", ["api"]), ("Project", PROJECT)):
         readme += NAVIGATION.format(caption=caption, pages="\n".join(pages))
     write_page(folder, "index.md", readme)
-    for name in project:
+    for name in PROJECT:
         write_page(folder, name, (ROOT / name).read_text(encoding="utf-8"))
     (folder / "api.md").write_text(api(), encoding="utf-8")
     for path in notebooks():
@@ -118,14 +132,20 @@ def lay_out(folder: Path) -> None:
 
 
 def write_page(folder: Path, name: str, markdown: str) -> None:
-    """Writes a page, and beside it the files that it links to."""
-    markdown = markdown.replace("](README.md", "](index.md")
-    (folder / name).write_text(markdown, encoding="utf-8")
+    """Writes a page, and the files that it links to, where they are in the course."""
+    here = (folder / name).parent
+    here.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(LINK.sub(to_index, markdown), encoding="utf-8")
     for link, _ in LINK.findall(markdown):
-        source, target = ROOT / link, folder / link
+        source, target = (ROOT / name).parent / link, here / link
         if source.is_file() and source.suffix not in (".md", ".ipynb"):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+
+
+def to_index(link: re.Match) -> str:
+    """The course's README is the start page; links to those of folders stay."""
+    return re.sub(r"\]\(((\.\./)*)README\.md", r"](\1index.md", link[0])
 
 
 def api() -> str:
