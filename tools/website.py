@@ -67,7 +67,7 @@ def main() -> int:
 def build(folder: Path) -> int:
     """Makes folder/html, and says whether Sphinx had something to complain about."""
     pages, static, html = folder / "pages", folder / "static", folder / "html"
-    lay_out(pages)
+    pictures = lay_out(pages)
     static.mkdir()
     hand(static)
     mathematics_font(static / "mathematics.woff")
@@ -78,6 +78,8 @@ def build(folder: Path) -> int:
     if not failed:
         for path in notebooks():  # for whoever wants to run one
             shutil.copy(path, html / "notebooks")
+        for name, data in pictures.items():
+            (html / "notebooks" / name).write_bytes(data)
         (html / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
     return failed
 
@@ -115,8 +117,8 @@ def mathematics_font(path: Path) -> None:
 # --- pages ----------------------------------------------------------------------------------------
 
 
-def lay_out(folder: Path) -> None:
-    """Writes the sources of all pages."""
+def lay_out(folder: Path) -> dict[str, bytes]:
+    """Writes the sources of all pages; returns the lessons' pictures by their file's name."""
     (folder / "notebooks").mkdir(parents=True)
     lessons = [f"notebooks/{path.stem}" for path in notebooks()]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -126,9 +128,13 @@ def lay_out(folder: Path) -> None:
     for name in PROJECT:
         write_page(folder, name, (ROOT / name).read_text(encoding="utf-8"))
     (folder / "api.md").write_text(api(), encoding="utf-8")
+    pictures: dict[str, bytes] = {}
     for path in notebooks():
-        lesson = json.loads(path.read_text(encoding="utf-8"))
-        Lesson(lesson, path.stem, folder / "notebooks").write()
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        lesson = Lesson(notebook, path.stem, folder / "notebooks")
+        lesson.write()
+        pictures |= lesson.pictures
+    return pictures
 
 
 def write_page(folder: Path, name: str, markdown: str) -> None:
@@ -184,12 +190,16 @@ class Lesson:
     Args:
         notebook: as parsed from its JSON; it is changed.
         name: without an ending.
-        folder: for the page and its pictures.
+        folder: for the page.
+
+    Attributes:
+        pictures: files that are to lie beside the finished page, once it is written.
     """
 
     def __init__(self, notebook: dict, name: str, folder: Path):
         self.notebook, self.name, self.folder = notebook, name, folder
         self.cells = notebook["cells"]
+        self.pictures: dict[str, bytes] = {}
 
     def write(self) -> None:
         for number, cell in enumerate(self.cells):
@@ -198,11 +208,11 @@ class Lesson:
                 if WIDGET_VIEW in data and (explorer := explorer_of(self.cells, number)):
                     output["data"] = {"text/html": live_still(explorer)}
                 elif "image/png" in data:
-                    alt = alternative_text(output) or self.caption(number)
                     file = f"{self.name}-{cell['id']}-{place}.png"
-                    (self.folder / file).write_bytes(base64.b64decode(text(data["image/png"])))
-                    alt = re.sub(r"([\\\[\]`*_$<>])", r"\\\1", " ".join(alt.split()))
-                    output["data"] = {"text/markdown": f"![{alt}]({file})"}
+                    self.pictures[file] = base64.b64decode(text(data["image/png"]))
+                    about = output.get("metadata", {}).get("image/png", {})
+                    about = {"alt": self.caption(number)} | about
+                    output["data"] = {"text/html": picture(file, about)}
         path = self.folder / f"{self.name}.ipynb"
         path.write_text(json.dumps(self.notebook), encoding="utf-8")
 
@@ -276,11 +286,15 @@ def panel(explorer, attributes: str = "", hidden: bool = False) -> str:
     )
 
 
+def picture(file: str, about: dict) -> str:
+    """A stored picture; `about` holds its alternative text, and its size on the page."""
+    size = [f'{name}="{round(about[name])}"' for name in ("width", "height") if name in about]
+    return f'<img class="swin-picture dark-light" src="{file}" alt="{escape(about["alt"])}" ' + (
+        " ".join([*size, "/>"])
+    )
+
+
 # --- words ----------------------------------------------------------------------------------------
-
-
-def alternative_text(output: dict) -> str:
-    return output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
 def plain(markdown: str) -> str:
