@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 import swinlib
 from swinlib.lab.exercises import check
@@ -83,3 +84,31 @@ def test_one_version():
     for name in ("pyproject.toml", "CITATION.cff", "README.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not re.search(r"^version\s*[:=]", text, re.MULTILINE), name
+
+
+def test_windows_runs_what_make_test_runs():
+    """Where there is no make; but for the browser, which is looked for on Linux alone."""
+    recipe = re.search(r"^test: \$\(TEST\).*?\n\n", MAKE, re.MULTILINE | re.DOTALL)[0]
+    wanted = re.findall(r"\$\(PY\) (-m (?:ruff|pytest)[^&|;\\]*)", recipe)
+    wanted = [line.replace("$(BROWSER:%=--ignore %) ", "").strip() for line in wanted]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    steps = " && ".join(step.get("run", "") for step in workflow["jobs"]["windows"]["steps"])
+    ran = [line.strip() for line in re.findall(r"python (-m (?:ruff|pytest)[^&]*)", steps)]
+    assert ran == [line for line in wanted if "$(BROWSER)" not in line] and len(ran) == 5
+
+
+def test_the_oldest_and_the_newest_python_are_tried():
+    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    for job in ("make", "windows"):
+        versions = workflow["jobs"][job]["strategy"]["matrix"]["python"]
+        assert versions[0] == oldest and len(versions) == 2
+    assert workflow["jobs"]["oldest"]["steps"][1]["with"]["python-version"] == oldest
+
+
+def test_issue_forms_ask_for_what_is_needed():
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/problem.yml").read_text(encoding="utf-8"))
+    asked = {part["id"]: part for part in form["body"]}
+    assert set(asked) == {"place", "what", "system", "front-end", "versions"}
+    assert all(part["validations"]["required"] for part in asked.values())
+    assert all(isinstance(option, str) for option in asked["front-end"]["attributes"]["options"])
