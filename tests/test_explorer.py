@@ -99,12 +99,12 @@ def test_the_draw_function_gets_exactly_the_state(toy):
 )
 def test_what_is_rejected_changes_nothing(toy, wrong, word):
     toy.set(size=5, place=1)
-    before, picture, limits = toy.state, toy.picture.value, bounds_of(toy)
+    before, picture, limits = toy.state, toy.svg, bounds_of(toy)
     drawn.clear()
     with pytest.raises(ValueError) as error:
         toy.set(**wrong)
     assert word in str(error.value)
-    assert (toy.state, toy.picture.value, bounds_of(toy)) == (before, picture, limits)
+    assert (toy.state, toy.svg, bounds_of(toy)) == (before, picture, limits)
     assert drawn == []
     toy.set(size=6)  # and it goes on
     assert drawn == [before | {"size": 6}]
@@ -127,18 +127,18 @@ def bounds_of(toy):
     numbers = {name: part for name, part in toy.parts.items() if isinstance(part, Number)}
     for part in numbers.values():
         slider = part.slider
-        assert (slider.min, slider.max, slider.value) == (part.main.min, part.main.max, part.value)
-    return {name: (part.main.min, part.main.max) for name, part in numbers.items()}
+        assert (slider.min, slider.max, slider.value) == (part.low, part.high, part.value)
+    return {name: (part.low, part.high) for name, part in numbers.items()}
 
 
 def test_bounds_follow(toy):
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 4), "late": (1, 5)}
-    toy.parts["size"].main.value = 9
+    toy.touch(size=9)
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 8), "late": (1, 9)}
-    toy.parts["place"].main.value = 8
+    toy.touch(place=8)
     assert bounds_of(toy)["late"] == (4, 9)
     assert toy.state["late"] == 4  # carried along
-    toy.parts["size"].main.value = 1
+    toy.touch(size=1)
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 0), "late": (0, 1)}
     assert toy.state == {"kind": "a", "size": 1, "place": 0, "late": 1, "loud": False}
 
@@ -146,7 +146,7 @@ def test_bounds_follow(toy):
 def test_bounds_that_leap_over_each_other():
     number = Number("n", 3, 0, 5)
     number.narrow(7, 9)
-    assert (number.main.min, number.main.max, number.value, number.slider.value) == (7, 9, 7, 7)
+    assert (number.low, number.high, number.value, number.slider.value) == (7, 9, 7, 7)
     number.narrow(0, 2)
     assert (number.slider.min, number.slider.max, number.value, number.slider.value) == (0, 2, 2, 2)
     with pytest.raises(NotImplementedError):
@@ -170,17 +170,17 @@ def test_one_redraw_for_each_change(toy):
     for count, move in enumerate(moves, start=1):
         move()
         assert len(drawn) == count and drawn[-1] == toy.state
-        assert toy.drawing.svg() in toy.picture.value
+        assert toy.drawing.svg() in toy.svg
         drawn.pop()  # by the line above
-    toy.parts["size"].main.value = toy.parts["size"].main.value
+    toy.touch(size=toy.parts["size"].main.value)
     assert len(drawn) == len(moves)  # no change, no picture
 
 
 def test_the_picture_is_sent_once_for_each_change(toy):
     sent = []
     toy.picture.observe(sent.append, names="value")
-    toy.parts["place"].slider.value = 4
-    toy.parts["size"].slider.value = 1
+    toy.touch(place=4)
+    toy.touch(size=1)
     toy.set(size=9, place=8)
     assert len(sent) == 3
 
@@ -217,10 +217,10 @@ def test_the_page_holds_the_picture_and_its_caption(toy):
             self.caption += data if self.inside else ""
 
     page = Text()
-    page.feed(toy.picture.value)
+    page.feed(toy.svg)
     assert page.caption == toy.drawing.caption
     assert "&" in page.caption
-    root = ET.fromstring(toy.picture.value)  # whole, with nothing left open
+    root = ET.fromstring(toy.svg)  # whole, with nothing left open
     # On a narrow page the picture stays readable, and is scrolled within its own box.
     (scrolled,) = [box for box in root if "overflow-x:auto" in box.get("style")]
     (svg,) = scrolled

@@ -97,6 +97,11 @@ def part(name: str = "", sets: dict | None = None, **about) -> Part:
     return Part(frozenset(things), sets or {}, name)
 
 
+def counted(count: int, control: str) -> list[Part]:
+    """Rows or columns of a field that set a control to their number."""
+    return [part(f"{control} {number}", {control: number}) for number in range(count)]
+
+
 @dataclass(frozen=True)
 class Drag:
     """A control that follows the hand.
@@ -198,13 +203,13 @@ class Drawing:
         Raises:
             KeyError: there is no such field.
         """
-        return _place(self._fields()[panel], row, column)
+        return _place(self.fields()[panel], row, column)
 
     def lit(self, panel: str, row: int = 0, column: int = 0) -> set[tuple[str, int, int]]:
         """The places that light up, as (panel, row, column), when the pointer is on this one."""
         about = self.place(panel, row, column).about
         found = {(panel, row, column)}
-        for name, shape in self._fields().items():
+        for name, shape in self.fields().items():
             for i in range(len(shape["rows"])):
                 for j in range(len(shape["columns"])):
                     other = _place(shape, i, j).about
@@ -212,7 +217,8 @@ class Drawing:
                         found.add((name, i, j))
         return found
 
-    def _fields(self) -> dict[str, dict]:
+    def fields(self) -> dict[str, dict]:
+        """What was drawn by `touch`, by its panel."""
         return {shape["panel"]: shape for kind, shape in self.shapes if kind == "field"}
 
     def rect(
@@ -267,7 +273,7 @@ class Drawing:
             stroke,
         )
 
-    def bars(self, x, y, width, rows, label=120, height=22, size=12):
+    def bars(self, x, y, width, rows, label=120, height=22, size=12, key=None):
         """Horizontal bars below one another, each with a label before it and a number behind it.
 
         Args:
@@ -277,13 +283,16 @@ class Drawing:
             label: room for the labels, in pixels.
             height: of a row, in pixels.
             size: of the text.
+            key: of the bars, which grow; see `moving`.
         """
         for number, (name, lengths, text) in enumerate(rows):
             left, middle = x + label, y + (number + 0.5) * height
             self.text(left - 8, middle, name, size, "end")
-            for length, colour in lengths:
+            for place, (length, colour) in enumerate(lengths):
                 if length > 0:
-                    self.rect(left, middle - 0.34 * height, length * width, 0.68 * height, colour)
+                    with self.moving(key and f"{key}-{number}-{place}"):
+                        bar = length * width, 0.68 * height
+                        self.rect(left, middle - 0.34 * height, *bar, colour)
                     left += length * width
             self.text(left + 7, middle, text, size, "start")
 

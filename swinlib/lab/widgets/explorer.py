@@ -156,6 +156,10 @@ class Explorer(anywidget.AnyWidget):
         """Lowest and highest value of the controls that depend on others before them."""
         return {}
 
+    def along(self, moved: dict) -> dict:
+        """What moves as well when these controls do: all of it, with new values."""
+        return moved
+
     @property
     def state(self) -> dict:
         """What the controls say, as keywords for `draw` or for a new widget."""
@@ -221,7 +225,7 @@ class Explorer(anywidget.AnyWidget):
                 raise TypeError(
                     f"{type(self).__name__} has no control {name!r}; it has {', '.join(self.parts)}"
                 )
-        before = self.state
+        before, state = self.state, self.along(state)
         try:
             # In the order of the controls, for bounds depend on the controls before.
             for name, part in self.parts.items():

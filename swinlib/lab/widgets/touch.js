@@ -62,12 +62,12 @@ function touch(host, act = () => {}) {
     const marks = picture().appendChild(document.createElementNS(SVG, "g"));
     marks.setAttribute("class", "swin-marks");
     marks.setAttribute("pointer-events", "none");
-    for (const field of fields.filter((field) => field.linked || place.id.startsWith(field.panel)))
+    mark(marks, place);
+    for (const field of fields.filter((field) => field.linked))
       for (let row = 0; row < field.rows.length; row++)
         for (let column = 0; column < field.columns.length; column++) {
-          if (!field.linked && place.id !== `${field.panel} ${row} ${column}`) continue;
           const other = field.place(row, column);
-          if (other.id === place.id || related(place.about, other.about)) mark(marks, other);
+          if (other.id !== place.id && related(place.about, other.about)) mark(marks, other);
         }
   };
 
@@ -380,13 +380,16 @@ function fitting(spec, value) {
 // What keeps its key glides from where it was; what is new comes from where it says, or appears.
 function move(picture, before) {
   const timing = { duration: MOVE, easing: "ease-in-out" };
-  for (const element of picture.querySelectorAll("[data-key]")) {
-    const old = before.get(element.dataset.key) ?? before.get(element.dataset.from);
+  const elements = [...picture.querySelectorAll("[data-key]")];
+  const now = new Map(elements.map((element) => [element.dataset.key, element.getBBox()]));
+  for (const element of elements) {
+    const { key, from } = element.dataset;
+    const old = before.get(key) ?? before.get(from) ?? now.get(from);
     if (!old) {
       element.animate([{ opacity: 0 }, { opacity: 1 }], timing);
       continue;
     }
-    const box = element.getBBox();
+    const box = now.get(key);
     const [wide, high] = [old.width / (box.width || 1), old.height / (box.height || 1)];
     const [x, y] = [old.x - wide * box.x, old.y - high * box.y];
     if (Math.abs(old.x - box.x) + Math.abs(old.y - box.y) + Math.abs(wide - 1) < 0.01) continue;
