@@ -117,7 +117,7 @@ def test_the_picture_says_what_the_loops_say(height, width, M, shift, window, qu
         else:
             assert (shown[i][j] == strong[i][j]) == ((i, j) in hand["seen"])
 
-    # Region ids, in the corners: in each window two are equal exactly if the tokens are of one piece.
+    # Region ids, in corners: in a window two are equal exactly if the tokens are of one piece.
     corner = middle[0] - 0.36 * cell, middle[1] - 0.31 * cell
     ids = cells(text_at, drawing, *corner, cell, H, W)
     row, column = (M * n for n in divmod(window, W // M))
