@@ -1,10 +1,10 @@
 """The widgets where learners meet them: every notebook in a real browser, moved by hand.
 
-Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7. Then
-every control is moved by keys and by mouse, and the picture is clicked. After each move the controls
-and their bounds must be those of a twin of the widget that is moved here, without a browser, and
-picture and caption those that the drawing function gives for their state. All that a picture offers
-to the hand is tried in tests/test_touch.py, without Jupyter.
+Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7.
+Then every control is moved by keys and by mouse, and the picture is clicked. After each move the
+controls and their bounds must be those of a twin of the widget that is moved here, without a
+browser, and picture and caption those that the drawing function gives for their state. All that a
+picture offers to the hand is tried in tests/test_touch.py, without Jupyter.
 """
 
 import os

@@ -48,16 +48,18 @@ function touch(host, act = () => {}) {
   let fields = [];
   let pressed = null;
   let focused = null; // the field with the keyboard, and where in it
+  let pointer = null; // where it is
   const picture = () => (host.localName === "svg" ? host : host.querySelector("svg"));
 
   const load = () => {
     fields = [...host.querySelectorAll(".swin-field")].map((element) => new Field(element));
-    const again = focused && fields.find((field) => field.panel === focused.panel);
-    if (again) focus(again, focused.row, focused.column);
+    if (!pointer || pressed) return;
+    const target = document.elementFromPoint(pointer.clientX, pointer.clientY);
+    if (host.contains(target)) light(under({ ...pointer, target })?.place);
   };
 
   const light = (place) => {
-    picture().querySelector(".swin-marks")?.remove();
+    picture()?.querySelector(".swin-marks")?.remove();
     if (!place) return;
     const marks = picture().appendChild(document.createElementNS(SVG, "g"));
     marks.setAttribute("class", "swin-marks");
@@ -104,7 +106,8 @@ function touch(host, act = () => {}) {
     const field = fields.find((field) => field.element === element);
     if (!field) return null;
     const { x, y } = inside(event);
-    return { field, place: field.place(...field.at(x, y)) };
+    const [row, column] = field.at(x, y);
+    return { field, row, column, place: field.place(row, column) };
   };
   const inside = (event) =>
     new DOMPoint(event.clientX, event.clientY).matrixTransform(
@@ -121,6 +124,7 @@ function touch(host, act = () => {}) {
         if ((pressed.far ||= far) && field.drag) act(field, place, "drag", { right, down });
         return;
       }
+      pointer = { clientX: event.clientX, clientY: event.clientY };
       const found = under(event);
       light(found?.place);
       if (found?.field.follow) act(found.field, found.place, "over");
@@ -129,20 +133,22 @@ function touch(host, act = () => {}) {
       const found = under(event);
       if (!found || event.button) return;
       pressed = { ...found, from: inside(event), x: event.clientX, y: event.clientY };
+      focused = { panel: found.field.panel, row: found.row, column: found.column };
       act(found.field, found.place, "press");
-      if (found.field.drag) host.setPointerCapture?.(event.pointerId);
+      host.setPointerCapture(event.pointerId);
     },
     pointerup(event) {
       if (!pressed) return;
       const { field, place, far } = pressed;
       pressed = null;
-      act(field, place, far && field.drag ? "drop" : "click");
+      act(field, place, far ? "drop" : "click");
     },
     pointercancel() {
       if (pressed) act(pressed.field, pressed.place, "drop");
       pressed = null;
     },
     pointerleave() {
+      pointer = null;
       if (!pressed) light(null);
     },
     focusin(event) {
@@ -157,7 +163,8 @@ function touch(host, act = () => {}) {
     },
     keydown(event) {
       const field = fields.find((field) => field.element === event.target);
-      if (!field) return;
+      if (!field || !focused) return;
+      pointer = null; // the keyboard has the word
       const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
       const { row, column } = focused;
       if (event.key in ways) {
