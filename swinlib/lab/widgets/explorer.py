@@ -155,7 +155,7 @@ class Explorer(widgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         bundle["text/plain"] = repr(self)
         bundle["image/png"] = base64.b64encode(self.drawing.png()).decode()
-        return bundle
+        return bundle, {"image/png": {"alt": self.drawing.caption}}
 
 
 class Control:
