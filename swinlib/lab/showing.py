@@ -17,6 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+from pygments.style import Style
+from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
 DPI = 100  # pixels of the page to an inch of a figure
 SHARP = 2  # pixels of the picture to one of the page, for screens that have as many
@@ -54,6 +59,53 @@ class Picture:
 
     def __repr__(self) -> str:
         return "<Figure>"  # stored and compared: what a picture says may depend on a training
+
+
+def _colour(name: str, otherwise: str) -> str:
+    """What JupyterLab's theme has for it; on other pages a colour to read on light and on dark."""
+    return f"var(--jp-mirror-editor-{name}-color,{otherwise})"
+
+
+class Themed(Style):
+    """Pygments' style in the colours of JupyterLab's own cells."""
+
+    styles = {
+        Comment: "italic " + _colour("comment", "#7d8590"),
+        Keyword: "bold " + _colour("keyword", "#2e8b57"),
+        Operator.Word: "bold " + _colour("keyword", "#2e8b57"),
+        Name.Builtin: _colour("builtin", "#2e8b57"),
+        Name.Decorator: _colour("meta", "#9b6dd7"),
+        Name.Function: _colour("def", "#3b82c4"),
+        Name.Class: _colour("def", "#3b82c4"),
+        Number: _colour("number", "#2e8b57"),
+        String: _colour("string", "#c0504d"),
+    }
+
+
+class Code:
+    """Python that a page shows in colours, with `title` above it."""
+
+    def __init__(self, code: str, title: str = ""):
+        self.code, self.title = code, title
+
+    def _repr_html_(self) -> str:
+        title = f"<div><code>{escape(self.title)}</code></div>" if self.title else ""
+        return title + code_html(self.code)
+
+    def _repr_markdown_(self) -> str:
+        title = f"`{self.title}`\n" if self.title else ""
+        return f"{title}```python\n{self.code}\n```"
+
+    def __repr__(self) -> str:
+        return f"# {self.title}\n{self.code}" if self.title else self.code
+
+
+def code_html(code: str) -> str:
+    """Python as HTML in the colours of the page's theme; long lines scroll, and never break."""
+    style = "white-space:pre;word-break:normal;overflow-x:auto;margin:4px 0;padding:6px 8px"
+    look = "background:transparent;color:inherit;line-height:1.4"
+    lines = highlight(code, PythonLexer(), HtmlFormatter(nowrap=True, noclasses=True, style=Themed))
+    return f'<pre style="{style};{look}">{lines.rstrip()}</pre>'
 
 
 def show(figure: Figure, alt: str) -> None:
