@@ -1,4 +1,4 @@
-"""How a verdict looks: text wherever text is all there is, and coloured, with hints to unfold, live.
+"""How a verdict looks: text where text is all there is; live, coloured and with hints to unfold.
 
 The hints are folded into the page, one inside the other, so they need no kernel and are there when
 the notebook is opened again.
