@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, INK, PALE
 
 # lesson: the pieces that it lights
@@ -30,7 +31,7 @@ def roadmap(lesson: str) -> None:
     """
     if lesson not in LIT:
         raise ValueError(f"lesson must be one of {', '.join(LIT)}, got {lesson!r}")
-    figure, ax = plt.subplots(figsize=(9.2, 3.1), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 3.1), layout="constrained")
     ax.set(xlim=(-0.4, 93), ylim=(-0.5, 30.5))
     ax.axis("off")
     lit = LIT[lesson]
@@ -98,4 +99,10 @@ def roadmap(lesson: str) -> None:
     arrow(57.1, 9.3, 1.7)
     box("mlp", 59, 7.2, 9, 4.2, "07 MLP")
     box("training", 81, 0, 11, 15, "08 training\non CIFAR-10")
-    plt.show()
+    show(
+        figure,
+        "The whole model as boxes in a row: image, patch embedding, four stages of blocks with a "
+        "merging "
+        "between each two, mean and head; below them a pair of blocks, opened. Lit: "
+        f"{listing(sorted(lit))}.",
+    )
