@@ -23,7 +23,7 @@ from swinlib.pretrained import export_state_dict, load_pretrained, read_architec
 from swinlib.shift import cyclic_shift, region_ids, reverse_cyclic_shift, shifted_window_mask
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     # lessons 01 to 06

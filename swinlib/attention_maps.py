@@ -93,7 +93,7 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
 
     Inside, the blocks take the explicit path, which computes the weights; the output stays the
     same to rounding. Each forward pass overwrites the records of the one before. Other threads run
-    the model as ever, and are not recorded.
+    the model as ever, and are not recorded::
 
         with record_attention(model) as records:
             model(images)

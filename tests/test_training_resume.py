@@ -283,10 +283,10 @@ def test_damaged_facts_fall_back(folder, undisturbed, damage):
 
 def test_other_arithmetic_is_told_and_logged(folder, tmp_path, monkeypatch, undisturbed):
     log = tmp_path / "log.jsonl"
-    here = checkpoint_module.arithmetic(torch.device("cpu"))
+    here = checkpoint_module.arithmetic(torch.device("cpu"), "float32")
     assert here["threads"] == 1 and here["instructions"] and here["torch"] == torch.__version__
     other = here | {"threads": 3, "instructions": "SOME"}
-    monkeypatch.setattr(loop_module, "arithmetic", lambda device: other)
+    monkeypatch.setattr(loop_module, "arithmetic", lambda device, precision: other)
     words = "other arithmetic .threads 1 there and 3 here, instructions .* there and SOME here"
     with pytest.warns(UserWarning, match=words):
         run(checkpoints=folder, log=log)

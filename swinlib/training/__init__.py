@@ -10,8 +10,11 @@ variants.py     Swin with a piece taken away, or with another stem
 stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees
+models.py       the model of a configuration: Swin, or a baseline to compare it with
 devices.py      what a device can do: bfloat16, compiling
-ema.py    an average of the weights over the last steps
+muon.py         an optimiser for matrices
+precision.py    in which precision a run computes
+ema.py          an average of the weights over the last steps
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
 lock.py         one run at a time in one place
@@ -37,13 +40,13 @@ from swinlib.training.lock import InUseError
 from swinlib.training.loop import (
     Evaluation,
     TrainResult,
-    build_model,
     confusion_matrix,
     evaluate,
     learning_rate,
     parameter_groups,
     train,
 )
+from swinlib.training.models import build_model
 from swinlib.training.runs import RecordedRun, TrainedModel, load_model, read_run
 
 __all__ = [

@@ -16,11 +16,11 @@ from safetensors.torch import save
 from swinlib.training.checkpoint import clear, write_whole
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
-from swinlib.training.devices import not_available
 from swinlib.training.distributed import find_ranks, join, main_process_first
 from swinlib.training.finetune import start_from
 from swinlib.training.lock import InUseError, locked
 from swinlib.training.loop import train
+from swinlib.training.precision import not_available
 
 # What Python and PyTorch say where memory runs out, of the CPU and of others.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")

@@ -170,7 +170,7 @@ class Checkpoints:
             here = run.arithmetic[-1]
             _check_same_run(path, facts, self.identity, here)
             _put_back(run, facts, tensors, self.ranks, self.device)
-            _note_arithmetic(path, run, here)
+            _note_arithmetic(path, run, here, self.device.type == "cpu")
             if self.files:
                 self.data = _pictures_as_begun(path, self.data, facts, tensors, self.files, run)
                 self.files = _signatures(self.data)
@@ -332,10 +332,11 @@ def _pictures_as_begun(path, data, facts, tensors, here, run):
 # -------------------------------------------------------------------- what the numbers hang on
 
 
-def arithmetic(device):
+def arithmetic(device, precision):
     """What decides the last bits of a run's numbers, beside its configuration and its pictures."""
     gpu = device.type == "cuda"
     return {
+        "precision": precision,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -351,9 +352,13 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def _note_arithmetic(path, run, here):
-    before = run.arithmetic[-1]
+def _note_arithmetic(path, run, here, cpu):
+    # Older checkpoints know no precision: on a CPU there was but one, a GPU has what it had.
+    before = {"precision": "float32" if cpu else here["precision"], **run.arithmetic[-1]}
+    if all(before[name] == here[name] for name in ("torch", "instructions", "processor")):
+        here = {**here, "precision": before["precision"]}  # a clock must not change a run's mind
     if before == here:
+        run.arithmetic[-1] = before
         return
     run.arithmetic = [*run.arithmetic, here]
     differences = ", ".join(

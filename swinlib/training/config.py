@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
 FREEZE = ("backbone", "all_but_norms")  # or a number of stages: see finetune.py
@@ -158,6 +159,7 @@ class TrainConfig:
     name: str = _field("custom", _NAME)  # what logs and plots call this run
 
     # Model: see swinlib.SwinTransformer. Stage i has width embed_dim * 2**i.
+    model: str = _field("swin", _choice("swin", *BASELINES))  # or another to compare with
     patch_size: int = _field(4, _whole(1, 1024))  # pixels per side of a patch
     embed_dim: int = _field(64, _whole(1, 2**16))  # channels of the first stage
     depths: tuple = _field((2, 2), _STAGES)  # blocks per stage
@@ -218,7 +220,8 @@ class TrainConfig:
     mixup_alpha: float = _field(0.0, _AT_LEAST_0)  # of mixup's Beta(alpha, alpha); 0 is off
     cutmix_alpha: float = _field(0.0, _AT_LEAST_0)  # the same for cutmix
 
-    # Optimiser (AdamW) and its schedule.
+    # Optimiser and its schedule.
+    optimizer: str = _field("adamw", _choice("adamw", "muon"))  # see muon.py
     batch_size: int = _field(128, _COUNT)  # pictures per step, on all devices together
     # Parts that a device takes its share of a batch in, one after the other, where all of it does
     # not fit into memory. The gradients add up to those of the whole.
@@ -236,9 +239,9 @@ class TrainConfig:
     ema_every: int = _field(1, _COUNT)  # steps from one update of the average to the next
 
     # Arithmetic.
-    # Or "bfloat16": autocast on GPUs that have it, float32 elsewhere.
+    # Or "bfloat16": autocast where it pays, see precision.py; float32 elsewhere.
     precision: str = _field("float32", _choice("float32", "bfloat16"))
-    compile: bool = _field(False, _SWITCH)  # torch.compile it (where a GPU lacks Triton: not)
+    compile: bool = _field(False, _SWITCH)  # torch.compile it, see devices.can_compile
     seed: int = _field(0, _whole(0, 2**63 - 1))  # first weights, order, augmentation, drop path
 
     def __post_init__(self):
@@ -325,6 +328,14 @@ _BETWEEN = (  # (the field that the message names, whether all is well, what is 
         "final_learning_rate",
         lambda c: c.final_learning_rate <= c.learning_rate,
         lambda c: f"at most learning_rate={c.learning_rate}: after the warm-up it only falls",
+    ),
+    (
+        "model",
+        lambda c: (
+            c.model == "swin"
+            or (c.weights, c.freeze, c.head_rate, c.layer_decay) == (None, None, 1, 1)
+        ),
+        lambda c: "'swin' where weights, freeze, head_rate or layer_decay are set",
     ),
     (
         "accumulate",

@@ -64,20 +64,21 @@ class ImageSet:
 def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet:
     """Loads pictures and splits them.
 
-    root: folder of downloads, image folders and the cache.
-    name: "cifar10" (the official files, checked by md5, downloaded into root when missing),
-        "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``, or whatever else
-        Pillow reads; where there is no such folder, the same in ``root`` itself), the path of any
-        folder with train and test in it, "shapes" (generated, no files), or "auto": the official
-        files if they are in root, else the image folder ``root/cifar10``, else a download, else
-        shapes. In an image folder val serves as test where there is no test, as in ImageNet; of a
-        folder with classes alone a part of each is set aside for the test.
-        None takes ``config.dataset``; where that is "auto", the environment variable
-        SWINLIB_DATASET if it is set.
-    download: False never touches the network.
-    config: a TrainConfig for ``val_size``, ``train_limit``, ``test_limit``, ``image_size``
-        (pictures in folders are resized so that the shorter side fits, then cut to the middle;
-        CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
+    Args:
+        root: folder of downloads, image folders and the cache.
+        name: "cifar10" (the official files, checked by md5, downloaded into root when missing),
+            "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``, or whatever else
+            Pillow reads; where there is no such folder, the same in ``root`` itself), the path of
+            any folder with train and test in it, "shapes" (generated, no files), or "auto": the
+            official files if they are in root, else the image folder ``root/cifar10``, else a
+            download, else shapes. In an image folder val serves as test where there is no test, as
+            in ImageNet; of classes alone a part of each is set aside for the test. None takes
+            ``config.dataset``; where that is "auto", the environment variable SWINLIB_DATASET if it
+            is set.
+        download: False never touches the network.
+        config: a TrainConfig for ``val_size``, ``train_limit``, ``test_limit``, ``image_size``
+            (pictures in folders are resized so that the shorter side fits, then cut to the middle;
+            CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
 
     The validation pictures are taken out of the training set, the same number of each class, and
     do not depend on the run's seed. Raises DatasetError for unusable files, ValueError for an

@@ -54,9 +54,9 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
-    def broadcast(self, decision) -> bool:
+    def broadcast(self, decision):
         """Rank 0's decision, on all processes: clocks differ, and all must do the same."""
-        return bool(self.gather(decision)[0])
+        return self.gather(decision)[0]
 
 
 def find_ranks() -> Ranks:

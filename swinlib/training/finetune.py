@@ -194,16 +194,17 @@ def train_mode(model: SwinTransformer, what) -> None:
 # -------------------------------------------------------------------------- who learns how fast
 
 
-def rates(model: SwinTransformer, layer_decay, head_rate) -> dict[str, float]:
-    """The learning rate of every parameter, as a share of the configuration's.
+def rates(model: SwinTransformer, config) -> dict[str, float] | None:
+    """The learning rate of every parameter, as a share of the configuration's; None: 1 for all.
 
-    layer_decay: the last norm has 1, the last block this share, and every block before it this
-        share of its successor's; the embedding comes before the first block, and a merging goes
-        with the block before it.
-    head_rate: the head's.
+    ``config.layer_decay``: the last norm has 1, the last block this share, and every block before
+    it this share of its successor's; the embedding comes before the first block, and a merging goes
+    with the block before it. ``config.head_rate``: the head's.
 
     Source: Bao et al. 2021, "BEiT"; the official code's `get_swin_layer`.
     """
+    if config.layer_decay == config.head_rate == 1:
+        return None
     depths = [len(stage.blocks) for stage in model.layers]
     whole = sum(depths) + 1
 
@@ -219,6 +220,8 @@ def rates(model: SwinTransformer, layer_decay, head_rate) -> dict[str, float]:
         return sum(depths[:stage]) + int(parts[3]) + 1
 
     return {
-        name: head_rate if name.startswith("head.") else layer_decay ** (whole - place(name))
+        name: config.head_rate
+        if name.startswith("head.")
+        else config.layer_decay ** (whole - place(name))
         for name, _ in model.named_parameters()
     }

@@ -5,7 +5,8 @@
     result.test_accuracy
 
 Optimiser and schedule follow section A2.1 of the Swin paper: AdamW, a warm-up in a straight line,
-then half a cosine; no weight decay on norms, biases and bias tables.
+then half a cosine; no weight decay on norms, biases and bias tables. Muon, in AdamW's place for
+matrices, is younger than the paper.
 """
 
 import copy
@@ -23,7 +24,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from swinlib.model import SwinTransformer
 from swinlib.training.augment import normalise
 from swinlib.training.batches import on_device, training_batches
 from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
@@ -33,7 +33,9 @@ from swinlib.training.distributed import find_ranks
 from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.finetune import freeze, load_start, rates, train_mode
 from swinlib.training.lock import locked
-from swinlib.training.variants import ConvolutionalStem, take_away
+from swinlib.training.models import build_model
+from swinlib.training.muon import Muon
+from swinlib.training.precision import choose_precision
 
 
 class BatchTooLarge(ValueError):
@@ -115,6 +117,11 @@ class Run:
     best_weights: dict | None = None
     arithmetic: list = field(default_factory=list)  # on what it was computed, see checkpoint.py
 
+    @property
+    def precision(self) -> str:
+        """What it computes in, which is not always what its configuration asks for."""
+        return self.arithmetic[-1]["precision"]
+
     def ema_or_model(self) -> nn.Module:
         """The model that is validated and kept: the averaged one if there is one."""
         return self.model if self.average is None else self.average.module
@@ -130,37 +137,6 @@ class Run:
         self.history.append(record)
         self.epoch, self.order, self.batch = self.epoch + 1, None, 0
         self.losses, self.right, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
-
-
-def build_model(config, num_classes, picture_size=None) -> SwinTransformer:
-    """The Swin Transformer that a configuration describes, freshly initialised.
-
-    picture_size: (height, width) of the pictures in pixels, by which ``without="windows"`` makes
-        its windows; None takes ``config.image_size``, or 32 where that is None.
-
-    Linear layers get first weights of spread ``config.init_std``. The official 0.02 is made for
-    wide models: a narrow one starts slowly with it, because each layer passes on too little.
-    """
-    model = SwinTransformer(
-        patch_size=config.patch_size,
-        num_classes=num_classes,
-        embed_dim=config.embed_dim,
-        depths=config.depths,
-        num_heads=config.num_heads,
-        window_size=config.window_size,
-        mlp_ratio=config.mlp_ratio,
-        drop_path_rate=config.drop_path_rate,
-    )
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=config.init_std)
-    if config.stem == "convolutions":
-        model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim)
-    if config.without:
-        height, width = picture_size or [config.image_size or 32] * 2
-        P = config.patch_size
-        take_away(model, config.without, (-(-height // P), -(-width // P)))
-    return model
 
 
 def parameter_groups(model, weight_decay, rates=None) -> list:
@@ -190,6 +166,26 @@ def parameter_groups(model, weight_decay, rates=None) -> list:
     ]
 
 
+def start_optimizer(model, config, precision="float32") -> torch.optim.Optimizer:
+    """AdamW or Muon, as the configuration has it, for a model on its device.
+
+    Muon moves what decays and is a matrix, but for the last linear layer's: the head's weights are
+    one vector for each class, and rather a table than a matrix that passes something on.
+    """
+    groups = parameter_groups(model, config.weight_decay, rates(model, config))
+    more = {"lr": config.learning_rate, "fused": next(model.parameters()).device.type != "mps"}
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, **more)
+    *_, head = (m.weight for m in model.modules() if isinstance(m, nn.Linear))
+    split = []
+    for decay, keep in zip(groups[::2], groups[1::2], strict=True):  # of every rate
+        hidden = [w for w in decay["params"] if w.ndim == 2 and w is not head]
+        ids = {id(w) for w in hidden}
+        others = {**decay, "params": [w for w in decay["params"] if id(w) not in ids]}
+        split += [{**decay, "params": hidden, "orthogonal": True}, others, keep]
+    return Muon(split, getattr(torch, precision), **more)
+
+
 def learning_rate(step, steps, warmup_steps, peak, final=0.0) -> float:
     """The learning rate at a step counted from 0.
 
@@ -210,6 +206,7 @@ def evaluate(
     """Loss, accuracy and predictions of a model in eval mode (its mode is put back afterwards).
 
     images: (N, C, H, W) uint8. labels: (N,) int64. mean, std: per channel, see ``normalise``.
+    precision: "bfloat16" computes in it where the device has it, a CPU always, fast or slow.
     Pictures count equally, also when the last batch is smaller. Runs on the model's device. Raises
     ValueError when there are no pictures or not one label for each.
     """
@@ -260,7 +257,7 @@ def confusion_matrix(labels, predictions, num_classes) -> torch.Tensor:
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def start_run(config, data, device) -> Run:
+def start_run(config, data, device, precision="float32") -> Run:
     """A run before its first step: fresh weights, or ``config.weights`` with a fresh head;
     everything seeded with ``config.seed``."""
     torch.manual_seed(config.seed)  # first weights, drop path
@@ -269,14 +266,12 @@ def start_run(config, data, device) -> Run:
         load_start(model, config)
     freeze(model, config.freeze)
     model.to(device)
-    scales = rates(model, config.layer_decay, config.head_rate)
-    groups = parameter_groups(model, config.weight_decay, scales)
     return Run(
         model=model,
         average=start_ema(model, config.ema_decay),
-        optimizer=torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps"),
+        optimizer=start_optimizer(model, config, precision),
         generator=torch.Generator().manual_seed(config.seed),
-        arithmetic=[arithmetic(device)],
+        arithmetic=[arithmetic(device, precision)],
     )
 
 
@@ -299,22 +294,26 @@ def train(
     highest accuracy there wins. The test pictures are used once, at the very end, with its weights.
     With ``config.ema_decay`` above 0 what is measured and kept are the averaged weights.
 
-    config: a TrainConfig. data: an ImageSet. device: None chooses cuda, mps or cpu.
-    on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch, epochs;
-        loss of this step; train_loss and train_accuracy so far in this epoch; learning_rate;
-        pictures_per_second; seconds so far; seconds_left.
-    on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
-        train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
-        (training only), seconds (since the start, validation included). A resumed run first hands
-        over the epochs that were done before.
-    progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
-    log: a path; JSON lines go there: the configuration, then each epoch, then the test.
-    checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch too,
-        and after the last one. None: nowhere.
-    resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run that
-        was killed and resumed gives the same numbers, bit for bit, as one that never was. With
-        another number of threads, processor or PyTorch it goes on too, and warns that it differs.
-    checkpoint_seconds: at least 0.
+    Args:
+        config: a TrainConfig.
+        data: an ImageSet.
+        device: None chooses cuda, mps or cpu.
+        on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch,
+            epochs; loss of this step; train_loss and train_accuracy so far in this epoch;
+            learning_rate; pictures_per_second; seconds so far; seconds_left.
+        on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
+            train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
+            (training only), seconds (since the start, validation included). A resumed run first
+            hands over the epochs that were done before.
+        progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
+        log: a path; JSON lines go there: the configuration, then each epoch, then the test.
+        checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch
+            too, and after the last one. None: nowhere.
+        resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run
+            that was killed and resumed gives the same numbers, bit for bit, as one that never was.
+            With another number of threads, processor or PyTorch it goes on too, and warns that it
+            differs.
+        checkpoint_seconds: at least 0.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
     train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
@@ -357,7 +356,8 @@ def _remove_if_empty(folder):
 
 
 def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume):
-    run = start_run(config, data, device)
+    precision = ranks.broadcast(choose_precision(config, device))  # one clock decides for all
+    run = start_run(config, data, device, precision)
     if not ranks.first:
         torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
         progress, log, on_step, on_epoch = False, None, None, None
@@ -392,8 +392,8 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
                 if not _fits(
                     lambda: _train_epoch(run, forward, config, data, device, ranks, report, wrapped)
                 ):
-                    raise _too_large(config, data, device, ranks)
-                val = _evaluate(run.ema_or_model(), data.val_images, data.val_labels, data, config)
+                    raise _too_large(config, data, device, ranks, run.precision)
+                val = _evaluate(run, data.val_images, data.val_labels, data, config)
                 _require_finite("validation", val.loss, run.epoch, run.learning_rate)
                 run.seconds = time.perf_counter() - start
                 record = _record(run, val)
@@ -410,7 +410,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
         model = run.ema_or_model()
         model.load_state_dict(run.best_weights)
         model.eval()
-        test = _evaluate(model, data.test_images, data.test_labels, data, config)
+        test = _evaluate(run, data.test_images, data.test_labels, data, config)
         _require_finite("test", test.loss, run.best_epoch, run.learning_rate)
         if not interrupted:  # else the log stays that of an unfinished run
             write(
@@ -432,7 +432,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
     )  # fmt: skip
 
 
-def _gradients(x, y, forward, wrapped, config, device):
+def _gradients(x, y, forward, wrapped, config, device, precision):
     """Leaves the batch's gradient in the weights, part after part where ``config.accumulate`` says
     so. Returns the mean loss and the number of pictures classified right."""
     loss, hits = 0.0, 0
@@ -443,7 +443,7 @@ def _gradients(x, y, forward, wrapped, config, device):
         # Processes exchange their gradients once, with the last part.
         alone = i < parts and isinstance(wrapped, nn.parallel.DistributedDataParallel)
         with wrapped.no_sync() if alone else nullcontext():
-            with autocast(device, config.precision):
+            with autocast(device, precision):
                 logits = forward(x_part)
             part = F.cross_entropy(logits.float(), y_part, label_smoothing=config.label_smoothing)
             part = part * (len(x_part) / len(x))
@@ -487,7 +487,7 @@ def _train_epoch(run, forward, config, data, device, ranks, report, wrapped=None
             group["lr"] = rate * group["rate"]
 
         run.optimizer.zero_grad()  # before the forward pass: CUDA graphs use the memory again
-        loss, hits = _gradients(x, y, forward, wrapped, config, device)
+        loss, hits = _gradients(x, y, forward, wrapped, config, device, run.precision)
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
         run.optimizer.step()
@@ -524,7 +524,7 @@ def _fits(work) -> bool:
     return True
 
 
-def _too_large(config, data, device, ranks) -> BatchTooLarge:
+def _too_large(config, data, device, ranks, precision) -> BatchTooLarge:
     """The error for a batch that does not fit, with one of half the size, a quarter, ... that does:
     two steps of a new run are taken with it."""
     size = config.batch_size // config.accumulate
@@ -543,7 +543,7 @@ def _too_large(config, data, device, ranks) -> BatchTooLarge:
         )
 
         def two_steps(trial=trial, few=few):
-            new = start_run(trial, few, device)
+            new = start_run(trial, few, device, precision)
             _train_epoch(new, new.model, trial, few, device, ranks, lambda state: None)
 
         if _fits(two_steps):
@@ -609,15 +609,15 @@ def steps_per_epoch(config, data) -> int:
     return max(1, len(data.train_labels) // config.batch_size)
 
 
-def _evaluate(model, images, labels, data, config):
+def _evaluate(run, images, labels, data, config):
     return evaluate(
-        model,
+        run.ema_or_model(),
         images,
         labels,
         data.mean,
         data.std,
         label_smoothing=config.label_smoothing,
-        precision=config.precision,
+        precision=run.precision,
     )
 
 

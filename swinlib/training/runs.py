@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from swinlib.model import SwinTransformer
 from swinlib.training.config import TrainConfig
-from swinlib.training.loop import build_model
+from swinlib.training.models import build_model
 
 
 @dataclass(frozen=True, repr=False)
