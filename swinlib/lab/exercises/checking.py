@@ -42,6 +42,7 @@ LESSONS = {
     "06": "merging",
     "07": "model",
     "08": "training",
+    "10": "finetuning",
 }
 
 
