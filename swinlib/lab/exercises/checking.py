@@ -44,6 +44,7 @@ LESSONS = {
     "06": "merging",
     "07": "model",
     "08": "training",
+    "10": "finetuning",
     "11": "pyramid",
 }
 

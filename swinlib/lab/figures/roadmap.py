@@ -16,6 +16,7 @@ LIT = {
     "06": {"merge"},
     "07": {"stage", "merge", "patch", "head", "mlp", "windows", "shift", "bias", "attention"},
     "08": {"training"},
+    "10": {"tuning", "head"},
     "11": {"stage", "merge", "patch", "dense"},
 }
 
@@ -98,7 +99,8 @@ def roadmap(lesson: str) -> None:
     box("shift", 30, 7.2, 27, 4.2, "04 SW-MSA, shifted windows + mask")
     arrow(57.1, 9.3, 1.7)
     box("mlp", 59, 7.2, 9, 4.2, "07 MLP")
-    box("training", 81, 0, 11, 15, "08 training\non CIFAR-10")
+    box("training", 81, 8, 11, 7, "08 training\non CIFAR-10")
+    box("tuning", 81, 0, 11, 6.6, "10 your own\npictures")
     show(
         figure,
         "The whole model as boxes in a row: image, patch embedding, four stages of blocks with a "
