@@ -15,6 +15,7 @@ LIT = {
     "06": {"merge"},
     "07": {"stage", "merge", "patch", "head", "mlp", "windows", "shift", "bias", "attention"},
     "08": {"training"},
+    "11": {"stage", "merge", "patch", "dense"},
 }
 
 
@@ -22,7 +23,7 @@ def roadmap(lesson: str) -> None:
     """Draw the map with a lesson's piece lit, which is also framed and marked with its number.
 
     Args:
-        lesson: "01" to "08".
+        lesson: a key of `LIT`.
 
     Raises:
         ValueError: another lesson.
@@ -79,6 +80,7 @@ def roadmap(lesson: str) -> None:
             x += 9.8
     arrow(x + 0.1, 24, 1.5)
     box("head", x + 1.7, 21, 6, 6, "mean,\nhead")
+    box("dense", 81, 16, 11, 4.2, "11 every token")
 
     # A pair of blocks, opened.
     ax.plot([20.8, 2.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
