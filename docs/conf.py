@@ -20,9 +20,8 @@ extensions = [
 ]
 root_doc = "index"
 templates_path = ["_templates"]
-html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("steps.js", {"defer": "defer"})]
+html_js_files = [("steps.js", {"type": "module"})]
 
 # The stored outputs are shown; nothing is run.
 nb_execution_mode = "off"

@@ -113,5 +113,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("fingerprints", lambda: draw_fingerprint(SHARES, "whole", 3, 4).svg())

@@ -6,9 +6,9 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.mosaics import SHARES
-from swinlib.lab.pictures import show_image
+from swinlib.lab.photograph import show_image
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels
 
 BACKGROUND = PALE
