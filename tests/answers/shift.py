@@ -574,11 +574,6 @@ def mask_slightly_lower(H, W, M, s):
     return -(labels[:, None] != labels[:, :, None]).float()
 
 
-def mask_for_half(H, W, M, s):
-    labels = regions_in_windows(H, W, M, M // 2)
-    return (labels[:, None] != labels[:, :, None]) * -100.0
-
-
 def mask_hides_keys(H, W, M, s):
     came_round = regions_in_windows(H, W, M, s) > 0
     return torch.stack([came_round] * M**2, dim=1) * -100.0
@@ -675,11 +670,10 @@ WRONG = {
         (mask_for_heads, "the shape is (4, 1, 4, 4), wanted (4, 4, 4)"),
         (mask_from_swinlib, "calls swinlib's `region_ids`"),
         (mask_slightly_lower, "a factor of 0.37"),
-        (mask_for_half, "always shifts by half a window"),
         (mask_hides_keys, "hides the same keys from everybody"),
         (mask_other_window, "one window with those of another"),
         (mask_down_the_columns, "in another order: windows are counted"),
-        (mask_zero_shift, "with a shift that is not half a window"),
+        (mask_zero_shift, "always shifts by half a window"),
     ],
 }
 RIGHT = {
