@@ -59,10 +59,10 @@ def test_what_a_token_can_see(name):
     variant = fp.VARIANTS[name]
     maps = torch.rand(1, 1, SIDE, SIDE, requires_grad=True)
     scores = fp.token_scores(fp.make_model(variant), maps)
-    assert scores.shape == (1, SIDE, SIDE, 5)
-    scores[0, 7, 7, 0].backward()
+    assert scores.shape == (1, 5, SIDE, SIDE)
+    scores[0, 0, 7, 7].backward()
     seen = int((maps.grad.abs() > 1e-12).sum())
-    wanted = {"shift": 16, "one_block": 16, "windows": 256, "four_blocks": 256}
+    wanted = {"shift": 16, "one_block": 16, "windows": 256, "four_blocks": 256, "other_mask": 32}
     assert seen == wanted.get(name, 64)
 
 
@@ -72,7 +72,8 @@ def test_first_weights_and_what_is_trained(name):
     again = fp.make_model(fp.VARIANTS[name], seed=3)
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
-    for block in model.layers[0].blocks:
+    model = getattr(model, "backbone", model)
+    for block in [block for layer in model.layers for block in layer.blocks]:
         table = block.attn.relative_position_bias_table
         frozen = name in ("relative_bias", "absolute")
         assert table.requires_grad != frozen and bool(table.any()) != frozen
@@ -107,8 +108,8 @@ def test_records(tmp_path, capsys):
 
 def test_the_shipped_records_are_of_this_recipe():
     shares = fp.read_recorded(RECORDED)
-    for name in ("whole", "shift", "mask", "relative_bias"):
-        assert len(shares[name]) == 3
+    assert list(shares) == list(fp.VARIANTS)
+    assert all(len(maps) == 3 for maps in shares.values())
     for path in RECORDED.glob("*.json"):
         entry = json.loads(path.read_text(encoding="utf-8"))
         assert path.stem == f"{entry['variant']}_seed{entry['seed']}"

@@ -77,7 +77,7 @@ def all_exercises() -> dict[str, Exercise]:
 
 
 def of_lesson(lesson: str) -> tuple[Exercise, ...]:
-    """The exercises of a lesson, in order; `lesson` is "01" to "08"."""
+    """The exercises of a lesson, in order; `lesson` is one of LESSONS."""
     return import_module(f"{__name__}.{LESSONS[lesson]}").EXERCISES
 
 

@@ -44,6 +44,8 @@ LESSONS = {
     "06": "merging",
     "07": "model",
     "08": "training",
+    "10": "finetuning",
+    "11": "pyramid",
 }
 
 
@@ -88,6 +90,8 @@ class Exercise:
         allowed: functions of swinlib that an answer may call, beside those of earlier lessons.
         forbidden: names of torch's functions that would leave nothing to do.
         agree: as the function `agree`, where an answer can be right in several ways.
+        leaves: a sentence for an answer that returns the right thing and leaves the wrong one
+            behind, see `Outcome.left`.
     """
 
     solution: Callable
@@ -98,6 +102,7 @@ class Exercise:
     allowed: tuple[Callable, ...] = ()
     forbidden: tuple[str, ...] = ()
     agree: Callable[..., str | None] = field(default=agree)
+    leaves: str = ""
 
     @property
     def name(self) -> str:
@@ -135,7 +140,14 @@ class Exercise:
             says = self.agree(outcome.result, wanted.result, *case.args)
         except Exception as error:  # a learner may return anything at all
             return f"returns {describe(outcome.result)}, which cannot be compared ({error})"
+        if says is None and not same_left(outcome, wanted):
+            return self.leaves
         return says or wrong_gradient(outcome.gradients, wanted.gradients)
+
+
+def same_left(one: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes left the same behind."""
+    return all(close(a, b) for a, b in zip(one.left, other.left, strict=True))
 
 
 def wrong_gradient(found: dict, wanted: dict) -> str | None:
@@ -411,6 +423,8 @@ def explained(trial: Trial, made: list[Outcome]) -> list[int] | None:
 def alike_results(trial: Trial, number: int, theirs: Outcome, typed: bool) -> bool:
     """Whether an answer's result is a mistake's; its type of numbers counts if `typed`."""
     ours, args = trial.tried[number].result, trial.cases[number].args
+    if not same_left(trial.tried[number], theirs):
+        return False
     if is_tensor(ours) and is_tensor(theirs.result) and close(ours, theirs.result):
         return ours.dtype == theirs.result.dtype or not typed
     try:

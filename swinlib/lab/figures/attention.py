@@ -5,8 +5,8 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
-from swinlib.lab.pictures import show_image
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, panels
 

@@ -7,7 +7,7 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
 from swinlib.lab.style import INK, REGION_COLOURS, panels
 

@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
 from swinlib.lab.style import panels
 

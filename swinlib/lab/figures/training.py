@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.pictures import show_image
+from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, panels
 from swinlib.training.runs import RecordedRun

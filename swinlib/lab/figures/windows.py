@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
 

@@ -16,6 +16,8 @@ LIT = {
     "06": {"merge"},
     "07": {"stage", "merge", "patch", "head", "mlp", "windows", "shift", "bias", "attention"},
     "08": {"training"},
+    "10": {"tuning", "head"},
+    "11": {"stage", "merge", "patch", "dense"},
 }
 
 
@@ -23,7 +25,7 @@ def roadmap(lesson: str) -> None:
     """Draw the map with a lesson's piece lit, which is also framed and marked with its number.
 
     Args:
-        lesson: "01" to "08".
+        lesson: a key of `LIT`.
 
     Raises:
         ValueError: another lesson.
@@ -80,6 +82,7 @@ def roadmap(lesson: str) -> None:
             x += 9.8
     arrow(x + 0.1, 24, 1.5)
     box("head", x + 1.7, 21, 6, 6, "mean,\nhead")
+    box("dense", 81, 16, 11, 4.2, "11 every token")
 
     # A pair of blocks, opened.
     ax.plot([20.8, 2.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
@@ -96,7 +99,8 @@ def roadmap(lesson: str) -> None:
     box("shift", 30, 7.2, 27, 4.2, "04 SW-MSA, shifted windows + mask")
     arrow(57.1, 9.3, 1.7)
     box("mlp", 59, 7.2, 9, 4.2, "07 MLP")
-    box("training", 81, 0, 11, 15, "08 training\non CIFAR-10")
+    box("training", 81, 8, 11, 7, "08 training\non CIFAR-10")
+    box("tuning", 81, 0, 11, 6.6, "10 your own\npictures")
     show(
         figure,
         "The whole model as boxes in a row: image, patch embedding, four stages of blocks with a "
