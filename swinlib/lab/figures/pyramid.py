@@ -9,6 +9,7 @@ from torch import Tensor
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.mosaics import SHARES
 from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels
 
 BACKGROUND = PALE
@@ -38,7 +39,11 @@ def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str
     names = [*class_names, "background"]
     patches = [Patch(facecolor=colours[c], edgecolor=INK, label=names[c]) for c in occurring]
     figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8)
-    plt.show()
+    show(
+        figure,
+        f"{B} canvases of small photographs, and below them maps of the class that every token says: "
+        f"{listing(answers)}.",
+    )
 
 
 def sums(steps: dict[str, Tensor]) -> None:
@@ -50,7 +55,16 @@ def sums(steps: dict[str, Tensor]) -> None:
     figure, axes = panels(len(steps), width=2.0)
     for ax, (title, numbers) in zip(axes, steps.items(), strict=True):
         draw_grid(ax, numbers.tolist(), shades=numbers, vmin=0, vmax=60, title=title)
-    plt.show()
+    show(
+        figure,
+        "Grids of numbers, step by step: "
+        + listing(
+            f"{title}, {numbers.shape[0]} × {numbers.shape[1]}, from {int(numbers.min())} to "
+            f"{int(numbers.max())}"
+            for title, numbers in steps.items()
+        )
+        + ".",
+    )
 
 
 def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
@@ -60,7 +74,7 @@ def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
         scores: a title to ``(seeds, K)``.
         class_names: K of them.
     """
-    figure, ax = plt.subplots(figsize=(9.2, 3.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")
     wide, places = 0.8 / len(scores), torch.arange(len(class_names))
     for number, (title, found) in enumerate(scores.items()):
         at = (places + (number - (len(scores) - 1) / 2) * wide).tolist()
@@ -71,7 +85,12 @@ def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
     ax.set_xticks(places.tolist(), class_names, rotation=30, ha="right", fontsize=8.5)
     ax.set(ylim=(0, 1), ylabel="intersection over union")
     ax.legend(loc="upper left", ncols=len(scores), fontsize=8.5)
-    plt.show()
+    show(
+        figure,
+        f"Bars of the intersection over union of {len(class_names)} classes: "
+        + listing(f"{title}, {found.mean():.2f} on average" for title, found in scores.items())
+        + ".",
+    )
 
 
 def by_share(entries: dict[str, list[dict]], titles: dict[str, str]) -> None:
@@ -92,4 +111,8 @@ def by_share(entries: dict[str, list[dict]], titles: dict[str, str]) -> None:
     ax.set_xticks(middle, [f"{n}/{SHARES} to {n + 1}/{SHARES}" for n in range(SHARES)])
     ax.set(xlabel="of its picture in the same window of stage 2", ylabel="tokens right")
     ax.legend(fontsize=8.5)
-    plt.show()
+    show(
+        figure,
+        "Share of tokens right, against how much of its picture a token's own window holds: "
+        f"{listing(titles[name] for name in entries)}.",
+    )
