@@ -41,7 +41,7 @@ def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str
     figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8)
     show(
         figure,
-        f"{B} canvases of small photographs, and below them maps of the class that every token says: "
+        f"{B} canvases of small photographs, and below them maps of the class of every token: "
         f"{listing(answers)}.",
     )
 
