@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 from torch import Tensor
 
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, panels
 
 
@@ -19,7 +20,12 @@ def rates(shares: dict[str, float]) -> None:
         ax.text(place, share * 1.08, f"{share:.2g}", ha="center", va="bottom", fontsize=8)
     ax.set_xticks(range(len(shares)), list(shares), fontsize=8, rotation=30, ha="right")
     ax.set(yscale="log", ylabel="share of the rate", ylim=(None, 2.5 * max(shares.values())))
-    plt.show()
+    show(
+        figure,
+        "Bars of the learning rate of each part as a share of the configuration's, on a log scale: "
+        + listing(f"{name} {share:.2g}" for name, share in shares.items())
+        + ".",
+    )
 
 
 def arms(accuracies: dict[str, list[float]], chance: float) -> None:
@@ -39,7 +45,12 @@ def arms(accuracies: dict[str, list[float]], chance: float) -> None:
     ax.set_yticks(range(len(accuracies)), list(accuracies))
     ax.invert_yaxis()
     ax.set(xlim=(0, 105), xlabel="test accuracy in per cent; dotted: guessing")
-    plt.show()
+    show(
+        figure,
+        "Test accuracies, a dot for each seed and a bar at their mean: "
+        + listing(f"{name} {sum(values) / len(values):.0%}" for name, values in accuracies.items())
+        + f"; guessing gives {chance:.0%}.",
+    )
 
 
 def tables(heads: dict[str, Tensor]) -> None:
@@ -55,7 +66,10 @@ def tables(heads: dict[str, Tensor]) -> None:
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(9)
     figure.colorbar(shown, ax=axes, shrink=0.7, label="bias")
-    plt.show()
+    show(
+        figure,
+        f"Bias tables of a head as pictures with one scale of colours: {listing(heads)}.",
+    )
 
 
 def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
@@ -78,4 +92,7 @@ def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
         for ax in own:
             ax.set(xticks=[], yticks=[])
     figure.colorbar(shown, ax=axes, shrink=0.7, label="1: an even share")
-    plt.show()
+    show(
+        figure,
+        f"Pictures and which of their tokens are looked at more than others: {listing(rows)}.",
+    )
