@@ -23,7 +23,6 @@ import website  # noqa: E402
 from nbcompare import decode, indistinguishable, lighter  # noqa: E402
 from nbform import WIDGET_VIEW, text  # noqa: E402
 from swinlib import training  # noqa: E402
-from swinlib.lab import drawing  # noqa: E402
 from swinlib.lab.widgets.shift import ShiftMaskExplorer  # noqa: E402
 
 CHROMIUM = browser.find_browser()
@@ -200,7 +199,6 @@ def test_explorer_is_stepped_through(visit):
 
 
 @needs_browser
-@pytest.mark.skipif(not hasattr(drawing, "SCRIPT"), reason="these pictures cannot be touched")
 @pytest.mark.parametrize("name", [name for name in LESSONS if name[:2] <= "08"])
 def test_what_belongs_together_lights_up(name, visit):
     """Under the pointer, without a kernel."""
