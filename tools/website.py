@@ -92,6 +92,11 @@ def hand(folder: Path) -> None:
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
+def notebooks() -> list[Path]:
+    """The lessons in order."""
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
 def mathematics_font(path: Path) -> None:
     """The letters and signs of formulas, with what MathML needs to place them.
 
