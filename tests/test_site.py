@@ -151,7 +151,7 @@ def is_explorer(data: dict) -> bool:
 def test_faults_are_noticed(chromium, tmp_path):
     """What `test_walk` looks for; it would pass without."""
     wide = '<p style="width: 3000px">wide</p><img src="gone.png" alt="x"><img src="dot.svg">'
-    article = '<div class="bd-article"><svg></svg></div>'
+    article = '<div class="bd-article"><p><svg></svg></p></div>'
     script = '<script src="http://another.example/a.js"></script><script>nowhere()</script>'
     (tmp_path / "bad.html").write_text(f"<!doctype html>{wide}{article}{script}")
     dot = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
