@@ -20,7 +20,7 @@ import browser  # noqa: E402
 
 import swinlib  # noqa: E402
 import website  # noqa: E402
-from nbcompare import decode, indistinguishable  # noqa: E402
+from nbcompare import decode, indistinguishable, lighter  # noqa: E402
 from nbform import WIDGET_VIEW, text  # noqa: E402
 from swinlib import training  # noqa: E402
 from swinlib.lab import drawing  # noqa: E402
@@ -107,7 +107,7 @@ FAULTS = """() => [
   ...[...document.images].flatMap((image) => [
     ...(image.naturalWidth ? [] : [`no picture: ${image.src}`]),
     ...(image.alt.trim() ? [] : [`no alternative text: ${image.src}`])]),
-  ...[...document.querySelectorAll(".bd-article svg")]
+  ...[...document.querySelectorAll(".bd-article :not(button) > svg")]
     .filter((svg) => !svg.getAttribute("aria-label")?.trim()).map(() => "a drawing without words"),
 ]"""
 EXCESS = "() => document.documentElement.scrollWidth - window.innerWidth"
@@ -290,7 +290,11 @@ class Page(HTMLParser):
 
 def broken_links(site: Path) -> list[str]:
     """Links inside the site that lead nowhere."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    pages = {
+        path: Page(path.read_text(encoding="utf-8"))
+        for path in site.rglob("*.html")
+        if "_static" not in path.parts
+    }  # the theme's templates lie there
     found = []
     for path, page in pages.items():
         for link in page.links:
@@ -345,4 +349,4 @@ def test_explorers_are_the_stored_ones(name):
                 bundle = website.explorer_of(cells, number)._repr_mimebundle_()
                 bundle = bundle[0] if isinstance(bundle, tuple) else bundle
                 stored, fresh = output["data"]["image/png"], bundle["image/png"]
-                assert indistinguishable(decode(stored), decode(fresh)), cell["id"]
+                assert indistinguishable(decode(stored), decode(lighter(fresh))), cell["id"]

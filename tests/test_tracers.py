@@ -315,7 +315,7 @@ def test_checkpointing_switched_by_others(switch):
     model, x = make_model().train(), images(2, 3, 40, 28)
     wanted = torch.autograd.grad(model(x).sum(), list(model.parameters()))
     calls = []
-    model.layers[1].blocks[0].register_forward_hook(lambda *args: calls.append(1))
+    model.layers[1].blocks[0].register_forward_pre_hook(lambda *args: calls.append(1))
     switch(model)
     torch.testing.assert_close(
         torch.autograd.grad(model(x).sum(), list(model.parameters())), wanted

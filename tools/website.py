@@ -89,7 +89,9 @@ def hand(folder: Path) -> None:
     from swinlib.lab import drawing
 
     script = getattr(drawing, "SCRIPT", None)
-    words = script.read_text(encoding="utf-8") if script else "const [touch, move] = [() => {}];"
+    words = (
+        script.read_text(encoding="utf-8") if script else "const touch = () => {}, move = touch;"
+    )
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
