@@ -169,7 +169,7 @@ def trained():
 @cache
 def recorded():
     shares = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(0))
-    return {"nothing": shares, "shift": shares.flip(1)}
+    return {"whole": shares, "shift": shares.flip(1)}
 
 
 MAKERS = {
