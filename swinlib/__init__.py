@@ -20,6 +20,7 @@ from swinlib.model import (
 from swinlib.patches import PatchEmbed, image_to_patches, patches_to_image
 from swinlib.position import relative_position_bias, relative_position_index
 from swinlib.pretrained import export_state_dict, load_pretrained, read_architecture
+from swinlib.pyramid import FeaturePyramid, SwinSegmenter, intersection_over_union
 from swinlib.shift import cyclic_shift, region_ids, reverse_cyclic_shift, shifted_window_mask
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
 
@@ -54,6 +55,10 @@ __all__ = [
     "swin_small",
     "swin_base",
     "swin_large",
+    # lesson 11
+    "FeaturePyramid",
+    "SwinSegmenter",
+    "intersection_over_union",
     # beside the lessons
     "msa_flops",
     "wmsa_flops",

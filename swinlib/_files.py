@@ -42,8 +42,14 @@ def _containers(source) -> list[str]:
     inner = {name: value for name, value in inner.items() if isinstance(value, dict)}
     names = [name for name in CONTAINERS if name in inner]
     names += [name for name in inner if name not in names]
-    with_swin = [name for name in names if models_in(inner[name])]
+    with_swin = [name for name in names if _holds_a_swin(inner[name])]
     return with_swin or [name for name in names if name in CONTAINERS]
+
+
+def _holds_a_swin(source) -> bool:
+    return isinstance(source, dict) and (
+        bool(models_in(source)) or any(map(_holds_a_swin, source.values()))
+    )
 
 
 def _is_weight(item) -> bool:

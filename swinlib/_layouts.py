@@ -1,6 +1,7 @@
 """How others name and arrange a Swin Transformer's weights, and the way there and back."""
 
 import re
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def models_in(state: dict) -> dict[str, str]:
         key.removesuffix(end): layout
         for key in state
         for end, layout in FIRST_WEIGHTS.items()
-        if isinstance(key, str) and re.search(rf"(^|\.){re.escape(end)}$", key)
+        if isinstance(key, str) and f".{key}".endswith(f".{end}")
     }
 
 
@@ -160,11 +161,15 @@ NUMBERS = {  # what a field in a template of LAYOUTS is for stage i, and back
 }
 
 
+@cache
+def _pattern(template: str) -> re.Pattern:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)) + r"(?=\.|$)")
+
+
 def _rename(key: str, pairs) -> str:
     """A key with the beginning that fits a pair's first replaced by its second."""
     for old, new in pairs:
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(old))
-        match = re.match(rf"{pattern}(?=\.|$)", key)
+        match = _pattern(old).match(key)
         if match is None:
             continue
         fields = {}

@@ -25,6 +25,9 @@ class AttentionRecord:
         padded_size: the same with the padding to whole windows.
         window_size: (Mh, Mw), in tokens.
         shift_size: (sh, sw) that the block really used on this map, in tokens.
+        gradient: of the weights, as large as they are, by the last backward pass, if they were
+            recorded with detach=False. What it says is laid on the map like the weights:
+            ``dataclasses.replace(record, weights=record.weights * record.gradient).map_of(3, 5)``.
     """
 
     name: str
@@ -33,6 +36,7 @@ class AttentionRecord:
     padded_size: tuple[int, int]
     window_size: tuple[int, int]
     shift_size: tuple[int, int]
+    gradient: Tensor | None = None
 
     def locate(self, row: int, column: int) -> tuple[int, int]:
         """Which window, and which token of it, holds the token at (row, column) of the map.
@@ -88,7 +92,9 @@ class AttentionRecord:
 
 
 @contextmanager
-def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
+def record_attention(
+    model: nn.Module, *, detach: bool = True
+) -> Iterator[dict[str, AttentionRecord]]:
     """Record the attention weights of every block while the context lasts.
 
     Inside, the blocks take the explicit path, which computes the weights; the output stays the
@@ -101,9 +107,11 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
 
     Args:
         model: a `SwinTransformer`, or anything that holds `SwinTransformerBlock`.
+        detach: False keeps the weights in the graph, and a backward pass, also one after the
+            context, leaves the gradient that reaches them in the records.
 
     Yields:
-        A dict from block names to `AttentionRecord`, filled by the forward pass, weights detached.
+        A dict from block names to `AttentionRecord`, filled by the forward pass.
 
     Raises:
         TypeError: `model` is no module.
@@ -149,7 +157,14 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
             record = records[name]
             (pH, pW), (mh, mw) = record.padded_size, record.window_size
             num_windows = (pH // mh) * (pW // mw)
-            record.weights = weights.detach().unflatten(0, (-1, num_windows))
+            kept = weights.detach() if detach else weights
+            record.weights = kept.unflatten(0, (-1, num_windows))
+
+            def keep_gradient(gradient):
+                record.gradient = gradient.detach().unflatten(0, (-1, num_windows))
+
+            if not detach and weights.requires_grad:
+                weights.register_hook(keep_gradient)
             return out
 
         handles += [

@@ -108,7 +108,7 @@ def load_pretrained(
         print(_what_was_left(left, not_taken))
     window = next(iter(attentions.values())).window_size
     if not index and window[0] != window[1]:
-        print(f"the checkpoint does not say its windows' shape: taken to be {window}, as here")
+        print(f"the checkpoint does not say its windows' shape: {window} is taken")
     return model
 
 

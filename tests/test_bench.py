@@ -60,7 +60,10 @@ def test_memory_is_the_most_at_one_moment():
     assert 4_000_000 <= measuring.peak_bytes(run, "cpu") < 4_100_000
 
 
-def test_a_quick_run_leaves_a_table_and_a_picture(tmp_path, capsys):
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_quick_run_leaves_a_table_and_a_picture(tmp_path, capsys, monkeypatch, pays):
+    chosen = "bfloat16" if pays else "float32"
+    monkeypatch.setattr(measuring, "choose_precision", lambda config, device: chosen)
     results = bench.main(
         ["--quick", "--rounds", "3", "--device", "cpu", "--plain-malloc", "--out", str(tmp_path)]
     )
@@ -71,7 +74,29 @@ def test_a_quick_run_leaves_a_table_and_a_picture(tmp_path, capsys):
         assert row["ratio_to_torchvision"]["torchvision"]["median"] == 1
         assert row["multiple_of_floor"]["floor"] == 1
         assert line(row) in printed
-    assert [row["kind"] for row in results["rows"]] == ["inference", "training step"]
+    kinds = [(row["kind"], row["precision"]) for row in results["rows"]]
+    both = ("float32", "bfloat16") if pays else ("float32",)
+    assert kinds == [(kind, p) for kind in ("inference", "training step") for p in both]
+    assert [", bfloat16" in line(row) for row in results["rows"]] == [
+        precision == "bfloat16" for _, precision in kinds
+    ]
+
+
+def test_the_floor_computes_as_the_candidates_do():
+    """In their precision, so that nobody is measured against another arithmetic."""
+    for precision in ("float32", "bfloat16"):
+        dtype, seen = getattr(torch, precision), []
+
+        class Spy(torch.utils._python_dispatch.TorchDispatchMode):
+            def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+                if function is torch.ops.aten.bmm.out:
+                    seen.append(args[0].dtype)  # noqa: B023
+                return function(*args, **(kwargs or {}))
+
+        run = measuring.floor([(1, 4, 3, 2)], False, "cpu", dtype)
+        with Spy():
+            run()
+        assert seen == [dtype]
 
 
 def test_fewer_rounds_than_quartiles_are_refused(capsys):
@@ -86,10 +111,10 @@ def test_timm_s_fast_path_is_asked_for():
 
 
 @pytest.mark.parametrize("path", sorted(bench.RESULTS.glob("*.json")), ids=lambda p: p.stem)
-def test_the_readme_shows_what_was_measured(path):
+def test_the_page_shows_what_was_measured(path):
     results = json.loads(path.read_text(encoding="utf-8"))
-    readme = (bench.RESULTS.parent.parent / "README.md").read_text(encoding="utf-8")
-    assert markdown(results) in readme
-    assert f"data/bench/{path.stem}.png" in readme and path.with_suffix(".png").exists()
+    page = (bench.RESULTS / "README.md").read_text(encoding="utf-8")
+    assert markdown(results) in page
+    assert f"({path.stem}.png)" in page and path.with_suffix(".png").exists()
     versions = ("torch", "torchvision", "timm")
-    assert all(f"{v} {results['where'][v].split('+')[0]}" in readme for v in versions)
+    assert all(f"{v} {results['where'][v].split('+')[0]}" in page for v in versions)

@@ -15,7 +15,7 @@ HEAVY += ["swinlib.training", "safetensors", "torch._dynamo"]
 
 # The order of the lessons: a module may use those before it.
 LESSONS = ["_checks", "patches", "attention", "windows", "shift", "_masks"]
-LESSONS += ["position", "merging", "model"]
+LESSONS += ["position", "merging", "model", "pyramid"]
 BESIDE = ["cost", "pretrained", "attention_maps", "onepage", "published"]
 COMMANDS = ["predict"]  # what `python -m` runs and nothing imports
 LAZILY = {"model": {"published"}}  # inside a function, for whoever asks for it

@@ -55,11 +55,10 @@ def test_photograph_fills_any_size(size):
     assert image.min() >= 0 and image.max() <= 1 and image.std() > 0.1
 
 
-def test_roadmap_knows_the_lessons(monkeypatch):
-    monkeypatch.setattr(plt, "show", lambda: None)
+def test_roadmap_knows_the_lessons(figures):
     for lesson in LESSONS:
         roadmap(lesson)
-    plt.close("all")
+    assert len(figures) == len(LESSONS)
     with pytest.raises(ValueError, match="'09'"):
         roadmap("09")
 
@@ -70,9 +69,11 @@ DRAW = """
 import torch
 from matplotlib import pyplot as plt
 from swinlib import lab
+from swinlib.lab import showing
 lab.setup()
-plt.plot([1, 4, 2], label="a line"); plt.title("As in every lesson"); plt.legend()
-plt.show()
+figure, ax = plt.subplots()
+ax.plot([1, 4, 2], label="a line"); ax.set_title("As in every lesson"); ax.legend()
+showing.show(figure, "A line from 1 to 4 and down to 2.")
 print(torch.get_num_threads(), torch.tensor(1 / 3))
 """
 FOREIGN_STYLE = """

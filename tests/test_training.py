@@ -94,7 +94,7 @@ def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="p
 # ----------------------------------------------------------------------------- configuration
 
 
-RECIPES = ["smoke", "laptop", "gpu_quick", "gpu_medium", "gpu", "imagenet", "finetune"]
+RECIPES = "smoke laptop night gpu_quick gpu_medium gpu imagenet finetune".split()
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -172,7 +172,7 @@ def test_replace_and_unknown_names():
     assert config.replace(epochs=3).epochs == 3 and config.epochs == 10
     with pytest.raises(ValueError, match="no field 'epoch'"):
         config.replace(epoch=3)
-    with pytest.raises(ValueError, match="preset 'fast' is not known.*smoke, laptop, gpu"):
+    with pytest.raises(ValueError, match="preset 'fast' is not known.*smoke, laptop, night, gpu"):
         preset("fast")
     with pytest.raises(AttributeError):
         config.epochs = 3

@@ -40,9 +40,9 @@ def test_about_as_large_as_the_laptop_preset():
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_trains(name, optimizer):
-    config = TINY.replace(model=name, optimizer=optimizer, learning_rate=2e-3, epochs=2)
+    config = TINY.replace(model=name, optimizer=optimizer, learning_rate=2e-3, epochs=8)
     losses = [record["train_loss"] for record in run(config).history]
-    assert losses[1] < losses[0]
+    assert losses[-1] < losses[0]
 
 
 def test_nothing_else():

@@ -5,7 +5,9 @@ batch. A shared machine is now faster and now slower; within a round it is about
 ratios of a round mean something where its seconds do not. Printed is the median of these ratios
 and, in brackets, their quartiles.
 
-The floor is the model's bare matrix products: the same shapes through `torch.bmm`, nothing between.
+The floor is the model's bare matrix products: the same shapes in the same precision through
+`torch.bmm`, nothing between. On a CPU all of it is timed in float32 and, where that pays, by
+`torch.autocast` in bfloat16.
 
 On Linux the process keeps the memory that it frees (glibc's `mallopt`). Otherwise the C library
 hands large tensors back to the kernel, which clears new pages for the next ones, and that takes as
@@ -15,13 +17,14 @@ it as it is.
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 import torch
 
 from bench_drawing import draw, line
 from bench_growth import growth
-from bench_measuring import BASE, cifar, keep_memory, measure, swin_t, where
+from bench_measuring import BASE, cifar, keep_memory, measure, precisions, swin_t, where
 
 RESULTS = Path(__file__).resolve().parent.parent / "data" / "bench"
 
@@ -52,13 +55,13 @@ def main(arguments: list[str] | None = None) -> dict:
     print(f"Times as fast as {BASE}: median of the rounds [quartiles] = multiple of the floor.")
     tasks = [] if args.quick else [swin_t(args.batch or (128 if gpu else 8))]
     tasks += [cifar("smoke" if args.quick else "gpu" if gpu else "laptop", 512 if gpu else 64)]
-    for task in tasks:
-        for training in (False, True):
-            for compiled in (False,) if args.no_compile or args.quick else (False, True):
-                row = measure(task, args, training, compiled)
-                results["rows"].append(row)
-                print(line(row), flush=True)
-                write(results, args)  # a visit to a GPU may end at any moment
+    compiling = (False,) if args.no_compile or args.quick else (False, True)
+    ways = product(tasks, (False, True), precisions(torch.device(args.device)), compiling)
+    for task, training, precision, compiled in ways:
+        row = measure(task, args, training, compiled, precision)
+        results["rows"].append(row)
+        print(line(row), flush=True)
+        write(results, args)  # a visit to a GPU may end at any moment
     if not args.no_growth and not args.quick:
         results["growth"] = growth([224, 448, 896], args.device, args.rounds)
         for row in results["growth"]:

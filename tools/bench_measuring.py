@@ -18,6 +18,7 @@ from torchvision.models.swin_transformer import SwinTransformer as TorchvisionSw
 
 import swinlib
 from swinlib.training import TrainConfig, build_model, preset
+from swinlib.training.precision import choose_precision
 
 try:
     import timm
@@ -211,10 +212,18 @@ def ratios(seconds: dict[str, list[float]], base: str) -> dict[str, dict[str, fl
     return table
 
 
-def measure(task: Task, args, training: bool, compiled: bool) -> dict:
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """What is timed: bfloat16 alone on a GPU, on a CPU float32, and bfloat16 too where it pays."""
+    if device.type == "cuda":
+        return ("bfloat16",)
+    pays = choose_precision(preset("laptop"), device) == "bfloat16"
+    return ("float32", "bfloat16") if pays else ("float32",)
+
+
+def measure(task: Task, args, training: bool, compiled: bool, precision: str) -> dict:
     """One row of the table: all candidates on one task."""
     device = torch.device(args.device)
-    autocast = device.type == "cuda"
+    autocast = precision == "bfloat16"
     x = torch.randn(task.batch, 3, task.size, task.size, device=device)
     y = torch.randint(0, 10, (task.batch,), device=device)
     products = matrix_products(task.models["swinlib"].cpu().eval(), x.cpu())
@@ -225,8 +234,7 @@ def measure(task: Task, args, training: bool, compiled: bool) -> dict:
         runners[name] = work(run, x, y, training, autocast)
     if compiled:  # what compiling is worth
         runners[f"{BASE}, not compiled"] = work(task.models[BASE], x, y, training, autocast)
-    dtype = torch.bfloat16 if autocast else torch.float32
-    runners["floor"] = floor(products, training, device, dtype)
+    runners["floor"] = floor(products, training, device, getattr(torch, precision))
     seconds = race(runners, args.rounds, device.type)
     if device.type == "cuda":
         for name in task.models:
@@ -239,7 +247,7 @@ def measure(task: Task, args, training: bool, compiled: bool) -> dict:
         "batch": task.batch,
         "kind": "training step" if training else "inference",
         "compiled": compiled,
-        "precision": "bfloat16 autocast" if autocast else "float32",
+        "precision": precision,
         "ratio_to_torchvision": ratios(seconds, BASE),
         "multiple_of_floor": {
             name: 1 / value["median"] for name, value in ratios(seconds, "floor").items()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from swinlib.training.checkpoint import clear, write_whole
+from swinlib.training.checkpoint import clear, write_atomically
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
 from swinlib.training.distributed import find_ranks, join, main_process_first
@@ -122,7 +122,7 @@ def _field_and_value(text):
 
 def _train_alone(config, args, out, device, ranks):
     """Trains in a folder that no other process may use meanwhile."""
-    if not ranks.first:
+    if not ranks.is_main:
         return _train(config, args, out, device, ranks)
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -138,7 +138,7 @@ def _train(config, args, out, device, ranks):
         raise ValueError(f"{out} holds a finished run; choose another --out or delete it")
     data = main_process_first(ranks, lambda: load_dataset(args.data, config=config))
     checkpoints = out / "checkpoints"
-    if ranks.first:
+    if ranks.is_main:
         if data.announcement:
             print(data.announcement)
         print(f"{config.name} on {device}; {data}")
@@ -152,7 +152,7 @@ def _train(config, args, out, device, ranks):
     )  # fmt: skip
     if result.interrupted:
         raise KeyboardInterrupt
-    if ranks.first:
+    if ranks.is_main:
         _write(result, out)
         clear(checkpoints)  # of no use to a finished run
         print(
@@ -182,8 +182,8 @@ def _write(result, out):
     about["picture_size"] = result.picture_size
     text = json.dumps(about, indent=2, allow_nan=False)
     weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
-    write_whole(out / "config.json", (text + "\n").encode())
-    write_whole(out / "model.safetensors", save(weights, {"about": text}))
+    write_atomically(out / "config.json", (text + "\n").encode())
+    write_atomically(out / "model.safetensors", save(weights, {"about": text}))
 
 
 def _show_warning(message, *place, **more):

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from swinlib.training.augment import normalise
 from swinlib.training.batches import on_device, training_batches
-from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
+from swinlib.training.checkpoint import Checkpoints, arithmetic, write_atomically
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.devices import all_processors, autocast, can_compile
 from swinlib.training.distributed import find_ranks
@@ -100,14 +100,14 @@ class Run:
     """
 
     model: nn.Module
-    average: AveragedModel | None  # of the weights, see ema.py
+    ema: AveragedModel | None  # of the weights, see ema.py
     optimizer: torch.optim.Optimizer
     generator: torch.Generator  # draws the order of the pictures and the augmentation
     epoch: int = 1  # the one under way
     order: torch.Tensor | None = None  # of its pictures; None before it has begun
     batch: int = 0  # how many batches of it are done
     losses: float = 0.0  # their sum
-    right: float = 0.0  # pictures of it that were classified right
+    correct: float = 0.0  # pictures of it that were classified right
     seen: int = 0  # pictures of it
     epoch_seconds: float = 0.0  # training, validation not included
     learning_rate: float = 0.0  # of the latest step
@@ -124,7 +124,7 @@ class Run:
 
     def ema_or_model(self) -> nn.Module:
         """The model that is validated and kept: the averaged one if there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.ema is None else self.ema.module
 
     def finish_epoch(self, record):
         """Takes the epoch's record into the history, keeps the best weights, begins the next."""
@@ -136,7 +136,7 @@ class Run:
             self.best_epoch, self.best_weights = self.epoch, weights  # ... finds both or neither
         self.history.append(record)
         self.epoch, self.order, self.batch = self.epoch + 1, None, 0
-        self.losses, self.right, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
+        self.losses, self.correct, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
 
 
 def parameter_groups(model, weight_decay, rates=None) -> list:
@@ -144,21 +144,27 @@ def parameter_groups(model, weight_decay, rates=None) -> list:
 
     Decay pulls a weight towards 0. That is wrong for a LayerNorm's scale, pointless for a bias, and
     a model may name more in ``no_weight_decay()`` (names) and ``no_weight_decay_keywords()`` (parts
-    of names): Swin names its position embedding and its bias tables. Frozen weights are left out.
+    of names): Swin names its position embedding and its bias tables. Also a model that is inside
+    another, such as DistributedDataParallel or a detector, is asked. Frozen weights are left out.
 
     rates: a share of the learning rate for every name, see finetune.py; None: 1 for all. Each share
         has two groups of its own, which keep it as "rate".
     """
-    names = getattr(model, "no_weight_decay", set)()
-    keywords = getattr(model, "no_weight_decay_keywords", set)()
+    named = set()
+    for module in model.modules():
+        names = getattr(module, "no_weight_decay", set)()
+        keywords = getattr(module, "no_weight_decay_keywords", set)()
+        named |= {
+            id(weight)
+            for name, weight in module.named_parameters()
+            if name in names or any(k in name for k in keywords)
+        }
     groups = {}
     for name, weight in model.named_parameters():
-        if not weight.requires_grad:
-            continue
-        rate = 1.0 if rates is None else rates[name]
-        decay, keep = groups.setdefault(rate, ([], []))
-        spared = weight.ndim <= 1 or name in names or any(k in name for k in keywords)
-        (keep if spared else decay).append(weight)
+        if weight.requires_grad:
+            rate = 1.0 if rates is None else rates[name]
+            decay, keep = groups.setdefault(rate, ([], []))
+            (keep if weight.ndim <= 1 or id(weight) in named else decay).append(weight)
     return [
         {"params": params, "weight_decay": decay, "rate": rate}
         for rate, both in groups.items()
@@ -268,7 +274,7 @@ def start_run(config, data, device, precision="float32") -> Run:
     model.to(device)
     return Run(
         model=model,
-        average=start_ema(model, config.ema_decay),
+        ema=start_ema(model, config.ema_decay),
         optimizer=start_optimizer(model, config, precision),
         generator=torch.Generator().manual_seed(config.seed),
         arithmetic=[arithmetic(device, precision)],
@@ -342,12 +348,12 @@ def train(
         if checkpoints is not None:
             Path(checkpoints).mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_if_empty, Path(checkpoints))
-        for place in (checkpoints, log) if ranks.first else ():
+        for place in (checkpoints, log) if ranks.is_main else ():
             if place is not None:
                 Path(place).parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(place))
-        keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
-        return _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume)
+        saver = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
+        return _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume)
 
 
 def _remove_if_empty(folder):
@@ -355,13 +361,13 @@ def _remove_if_empty(folder):
         folder.rmdir()
 
 
-def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume):
+def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume):
     precision = ranks.broadcast(choose_precision(config, device))  # one clock decides for all
     run = start_run(config, data, device, precision)
-    if not ranks.first:
+    if not ranks.is_main:
         torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
         progress, log, on_step, on_epoch = False, None, None, None
-    data = on_device(keeper.restore(run, resume), device)
+    data = on_device(saver.restore(run, resume), device)
     forward = wrapped = ranks.wrap(run.model)
     compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
@@ -382,7 +388,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
             _show(bar, state, run.seconds)
             if on_step:
                 on_step(state)
-            keeper.save_if_due(run)
+            saver.save_if_due(run)
 
         for record in run.history if on_epoch else ():
             on_epoch(record)
@@ -401,11 +407,11 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
                 write({"kind": "epoch", **record})
                 if on_epoch:
                     on_epoch(record)
-                keeper.save_if_due(run, now=run.epoch > config.epochs)
+                saver.save_if_due(run, now=run.epoch > config.epochs)
         except KeyboardInterrupt:
             interrupted = run.epoch <= config.epochs
             if interrupted:
-                _tell_of_the_interrupt(run, config, ranks, keeper)
+                _report_interrupt(run, config, ranks, saver)
 
         model = run.ema_or_model()
         model.load_state_dict(run.best_weights)
@@ -448,13 +454,13 @@ def _gradients(x, y, forward, wrapped, config, device, precision):
             part = F.cross_entropy(logits.float(), y_part, label_smoothing=config.label_smoothing)
             part = part * (len(x_part) / len(x))
             part.backward()
-        loss, hits = loss + part.detach(), hits + _count_right(logits, y_part)
+        loss, hits = loss + part.detach(), hits + _count_correct(logits, y_part)
     return loss, hits
 
 
-def _tell_of_the_interrupt(run, config, ranks, keeper):
+def _report_interrupt(run, config, ranks, saver):
     """Says what the run is worth; raises KeyboardInterrupt again where that is nothing."""
-    saved = f" A run with the checkpoints in {keeper.folder} goes on." if keeper.found() else ""
+    saved = f" A run with the checkpoints in {saver.folder} goes on." if saver.found() else ""
     if ranks.count > 1 or not run.best_epoch:
         raise KeyboardInterrupt(f"before the end of the first epoch.{saved}") from None
     print(
@@ -492,12 +498,12 @@ def _train_epoch(run, forward, config, data, device, ranks, report, wrapped=None
             nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
         run.optimizer.step()
         if step % config.ema_every == 0:
-            update_ema(run.average, run.model, warming_up=step <= warmup)
+            update_ema(run.ema, run.model, warming_up=step <= warmup)
 
         unread.append(torch.stack([loss / ranks.count, hits]))
         if i % REPORT_EVERY[device.type] and i != per_epoch:
             continue
-        loss = _add_losses(run, ranks.sum(torch.stack(unread)).tolist(), step, rate)
+        loss = _add_losses(run, ranks.all_reduce(torch.stack(unread)).tolist(), step, rate)
         run.seen += len(unread) * len(y) * ranks.count
         run.batch, run.learning_rate, unread = i, rate, []
         run.epoch_seconds = time.perf_counter() - start
@@ -509,7 +515,7 @@ def _train_epoch(run, forward, config, data, device, ranks, report, wrapped=None
                 "epochs": config.epochs,
                 "loss": loss,
                 "learning_rate": rate,
-                **_so_far(run),
+                **_running_means(run),
             }
         )
 
@@ -562,7 +568,7 @@ def _add_losses(run, unread, step, rate):
     """
     for late, (loss, hits) in enumerate(unread, start=1 - len(unread)):
         _require_finite("training", loss, run.epoch, rate, f" at step {step + late}")
-        run.losses, run.right = run.losses + loss, run.right + hits
+        run.losses, run.correct = run.losses + loss, run.correct + hits
     return loss
 
 
@@ -574,18 +580,18 @@ def _require_finite(kind, loss, epoch, rate, where=""):
         )
 
 
-def _so_far(run):
+def _running_means(run):
     """The means of the epoch under way."""
     return {
         "train_loss": run.losses / run.batch,
-        "train_accuracy": run.right / run.seen,
+        "train_accuracy": run.correct / run.seen,
         "pictures_per_second": run.seen / run.epoch_seconds,
     }
 
 
 def _record(run, val):
     """The epoch's entry in the history."""
-    so_far = _so_far(run)
+    so_far = _running_means(run)
     return {
         "epoch": run.epoch,
         "train_loss": so_far["train_loss"],
@@ -598,7 +604,7 @@ def _record(run, val):
     }
 
 
-def _count_right(logits, y):
+def _count_correct(logits, y):
     """How many pictures were classified right; of shares (B, classes) the largest one counts."""
     classes = y if y.ndim == 1 else y.argmax(-1)
     return (logits.detach().argmax(-1) == classes).sum()
@@ -683,7 +689,7 @@ def _json_lines(path, header, history):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = [{"kind": "config", **header}, *({"kind": "epoch", **r} for r in history)]
-    write_whole(path, "".join(_line(entry) for entry in entries).encode())
+    write_atomically(path, "".join(_line(entry) for entry in entries).encode())
     with path.open("a", encoding="utf-8") as file:
 
         def write(entry):

@@ -36,8 +36,9 @@ def build_model(config, num_classes, picture_size=None) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=config.init_std)
-    if config.stem == "convolutions":
-        model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim)
+    if config.stem != "patches":
+        deep = config.stem == "deep"
+        model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim, deep)
     if config.without:
         P = config.patch_size
         take_away(model, config.without, (-(-height // P), -(-width // P)))

@@ -48,7 +48,10 @@ class Muon(torch.optim.AdamW):
             gradients = torch.stack([weight.grad for weight in weights])
             for weight in weights:
                 if "momentum" not in self.state[weight]:
-                    self.state[weight]["momentum"] = torch.zeros_like(weight)
+                    # AdamW looks for a step in all that is loaded.
+                    self.state[weight] |= {"momentum": torch.zeros_like(weight)}
+                    self.state[weight] |= {"step": torch.zeros(())}
+                self.state[weight]["step"] += 1
             momenta = [self.state[weight]["momentum"] for weight in weights]
             torch._foreach_lerp_(momenta, list(gradients), 1 - MOMENTUM)
             steps = orthogonalised(gradients.lerp(torch.stack(momenta), MOMENTUM), self.dtype)

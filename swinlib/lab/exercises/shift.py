@@ -382,24 +382,20 @@ def mask_by_motion(H, W, window_size, shift_size):
     return (moved[:, :, None] != moved[:, None, :]).any(-1)
 
 
+def _moved(H, W, shift_size, sign=1):
+    """(H, W, 2): how far each place of the rolled map came, up and to the left."""
+    parts = (
+        (torch.arange(length) + sign * shift) % length - torch.arange(length)
+        for length, shift in zip((H, W), shift_size, strict=True)
+    )
+    return torch.stack(torch.meshgrid(*parts, indexing="ij"), dim=-1)
+
+
 def _motion(H, W, window_size, shift_size, sign=1, axes=(0, 1), both=False):
-    parts = []
-    for length, shift in zip((H, W), shift_size, strict=True):
-        places = torch.arange(length)
-        parts.append((places + sign * shift) % length - places)
-    moved = torch.stack(torch.meshgrid(*parts, indexing="ij"), dim=-1)[..., list(axes)]
+    moved = _moved(H, W, shift_size, sign)[..., list(axes)]
     moved = window_partition(moved[None], window_size).flatten(1, 2)
     differ = moved[:, :, None] != moved[:, None, :]
     return differ.all(-1) if both else differ.any(-1)
-
-
-def _moved(H, W, shift_size):
-    """How far each place of the rolled map came up and to the left: two of (H, W)."""
-    rows, columns = (
-        (torch.arange(length) + shift) % length - torch.arange(length)
-        for length, shift in zip((H, W), shift_size, strict=True)
-    )
-    return rows[:, None].expand(H, W), columns[None, :].expand(H, W)
 
 
 def _unequal(values, window_size):
@@ -408,13 +404,11 @@ def _unequal(values, window_size):
 
 
 def _mask_added(H, W, window_size, shift_size):
-    up, left = _moved(H, W, shift_size)
-    return _unequal(up + left, window_size)
+    return _unequal(_moved(H, W, shift_size).sum(-1), window_size)
 
 
 def _mask_multiplied(H, W, window_size, shift_size):
-    up, left = _moved(H, W, shift_size)
-    return _unequal(up * left, window_size)
+    return _unequal(_moved(H, W, shift_size).prod(-1), window_size)
 
 
 def _mask_not_moved(H, W, window_size, shift_size):
@@ -468,12 +462,7 @@ def _mask_far_apart(H, W, window_size, shift_size):
 
 
 def _mask_rows_of_tokens(H, W, window_size, shift_size):
-    parts = [
-        (torch.arange(length) + shift) % length - torch.arange(length)
-        for length, shift in zip((H, W), shift_size, strict=True)
-    ]
-    moved = torch.stack(torch.meshgrid(*parts, indexing="ij"), dim=-1)
-    moved = moved.reshape(-1, window_size[0] * window_size[1], 2)
+    moved = _moved(H, W, shift_size).reshape(-1, window_size[0] * window_size[1], 2)
     return (moved[:, :, None] != moved[:, None, :]).any(-1)
 
 
