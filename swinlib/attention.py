@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from swinlib._checks import (
     check_flags,
@@ -72,6 +73,8 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
     # fused kernels, ours and timm's, took 1.15 to 1.2 times as long); training was not.
     if torch.compiler.is_compiling() and q.is_cuda and not torch.is_grad_enabled():
         return attention(q, k, v, bias=bias, scale=scale)[0]
+    if transformed():
+        return attention(q, k, v, bias=bias, scale=scale, dropout_p=dropout_p)[0]
     if q.is_cuda and len(q) > LARGEST_BATCH:
         half = len(q) // 2
         parts = (slice(half), slice(half, None))
@@ -82,6 +85,13 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
         ])  # fmt: skip
     q = q.contiguous() if exporting() else q
     return F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
+
+
+def transformed() -> bool:
+    """Whether torch.func or forward-mode AD looks on, for which the fused kernels have no rules."""
+    return not torch.compiler.is_compiling() and (
+        torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+    )
 
 
 # Exporters replace the fused function by its parts, whose output lies otherwise in memory than its

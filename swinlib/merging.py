@@ -1,7 +1,7 @@
 """Lesson 06: four neighbours become one token, twice as wide."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from swinlib._checks import check_feature_map, check_int, check_layers, checked
 from swinlib.windows import pad_to_multiple
@@ -54,3 +54,7 @@ class PatchMerging(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_feature_map("x", x, self.dim)
         return self.reduction(self.norm(space_to_depth(x)))
+
+
+for step in ("check_feature_map", "space_to_depth"):  # which look at sizes, see model.py
+    fx.wrap(step)

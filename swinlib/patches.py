@@ -5,7 +5,7 @@ Images are ``(B, C, H, W)``, as everywhere in PyTorch; from `PatchEmbed` on, fea
 """
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from swinlib._checks import check_int, check_layers, check_tensor, checked, to_pair
 
@@ -96,16 +96,24 @@ class PatchEmbed(nn.Module):
         self.norm = norm_layer(embed_dim) if norm_layer is not None else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        check_tensor("images", images)
-        shape = tuple(images.shape)
-        if len(shape) != 4 or shape[1] != self.in_chans or shape[2] < 1 or shape[3] < 1:
-            raise ValueError(f"images must be (B, {self.in_chans}, H, W), got shape {shape}")
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images must be floating point, got {images.dtype}: "
-                "convert first, for example images.float() / 255"
-            )
-        H, W = shape[2:]
+        check_images(images, self.in_chans)
+        _, _, H, W = images.shape
         ph, pw = self.patch_size
         images = F.pad(images, (0, -W % pw, 0, -H % ph))  # left, right, top, bottom
         return self.norm(self.proj(images).permute(0, 2, 3, 1))
+
+
+def check_images(images: Tensor, in_chans: int) -> None:
+    """Refuse what are not images ``(B, in_chans, H, W)`` of a floating dtype."""
+    check_tensor("images", images)
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != in_chans or shape[2] < 1 or shape[3] < 1:
+        raise ValueError(f"images must be (B, {in_chans}, H, W), got shape {shape}")
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images must be floating point, got {images.dtype}: "
+            "convert first, for example images.float() / 255"
+        )
+
+
+fx.wrap("check_images")  # which looks at sizes, see model.py

@@ -167,3 +167,17 @@ def test_the_head_that_is_there_is_counted():
     ]:
         backbone = on_meta(SwinTransformer, out_indices=out_indices, **options)
         assert model_flops(backbone, 32, 32) == rest - last_norm + norms
+
+
+def test_pytorchs_counter_does_not_see_into_fused_attention():
+    """The CPU's kernel serves where no gradient is recorded: its products are missing then."""
+    model = SwinTransformer(embed_dim=16, depths=(2, 2), num_heads=(2, 4), window_size=4).eval()
+    counts = []
+    for recorded in (True, False):
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(recorded):
+            model(torch.randn(1, 3, 64, 32))
+        counts.append(counter.get_total_flops() // 2)
+    inside = 2 * 2 * 4**2 * (16 * 8 * 16 + 8 * 4 * 32)  # two blocks a stage: 2 M^2 HW C each
+    assert counts[0] - counts[1] == inside
+    norms = 16 * 8 * 16 * (1 + 2 * 2 + 1) + 8 * 4 * 32 * 2 * 2 + 32 * 16 * 8 // 4
+    assert model_flops(model, 64, 32) == counts[0] + norms

@@ -170,7 +170,10 @@ def test_training_takes_all_processors_and_gives_them_back(monkeypatch, wanted, 
 # ------------------------------------------------------------------------- too large for memory
 
 
-FITS = "4 fits: --set batch_size=4 learning_rate=0.0013"
+FITS = (
+    "4 fits: accumulate=4 takes it in parts, with the same numbers; or --set batch_size=4 "
+    "learning_rate=0.0013"
+)
 
 
 @pytest.mark.parametrize("largest, wanted", [(4, FITS), (0, "nor does a single picture")])

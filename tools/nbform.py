@@ -21,8 +21,13 @@ METADATA = {
     },
     "language_info": {"name": "python"},
 }
-MAX_BYTES = 1_000_000
+MAX_BYTES = 1_500_000
 MAX_LINES = 15
+COLUMN = 848  # pixels that JupyterLab has for an output, in a window of 1280
+LETTERS = 9  # pixels, of a figure's smallest
+# What a cell shows on a live page, beside the plain forms that are stored: see swinlib.lab.showing.
+LIVE = "text/html"
+PICTURES = ("image/png", "image/jpeg")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Tag of a widget's cell: the still picture is in the next code cell (a pair belongs on the page).
 STILL_NEXT = "still-next"
@@ -319,7 +324,12 @@ def check_outputs(cell: dict, following: dict | None) -> Iterator[str]:
             if match := ADDRESS.search(shown):
                 yield f"shows an address: {match.group()}"
         data = output.get("data", {})
-        if text(data.get("text/plain", "")).startswith("<Figure ") and "image/png" not in data:
+        if LIVE in data and len(data) > 1:
+            yield f"holds {LIVE} beside a plain form, which is enough for a stored page"
+        for mime in PICTURES:
+            if mime in data:
+                yield from check_picture(output.get("metadata", {}).get(mime, {}))
+        if text(data.get("text/plain", "")).startswith("<Figure") and "image/png" not in data:
             yield "shows a figure's text without its picture"
         if WIDGET_VIEW in data and "image/png" not in data:
             still = STILL_NEXT in tags(cell) and following is not None and has_picture(following)
@@ -328,6 +338,16 @@ def check_outputs(cell: dict, following: dict | None) -> Iterator[str]:
                     "shows a widget without a still picture: give it an image/png of its own, "
                     f"or tag the cell {STILL_NEXT!r} and draw it in the next code cell"
                 )
+
+
+def check_picture(about: dict) -> Iterator[str]:
+    """`about` is what an output's metadata say of its picture."""
+    if not about.get("alt", "").strip():
+        yield "shows a picture without alternative text; swinlib.lab.showing gives it one"
+    if about.get("width", 0) > COLUMN:
+        yield f"shows a picture {about['width']} pixels wide, wanted at most {COLUMN}"
+    if about.get("letters", LETTERS) < LETTERS:
+        yield f"shows letters of {about['letters']} pixels, wanted at least {LETTERS}"
 
 
 # --- the canonical form -------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
+from swinlib.training import finetune
 from swinlib.training.stream import PictureFiles
 
 FORMAT = 3  # raised when the files change their meaning
@@ -90,6 +91,8 @@ class Checkpoints:
                 "device": device.type,
                 "processes": ranks.count,
             }
+            if config.weights is not None:  # whatever the file is called now
+                self.identity["weights"] = finetune.digest(config)
 
     def save_if_due(self, run, now=False):
         """Saves the run if the last time was ``every`` seconds ago, or if told to do it now.

@@ -6,9 +6,10 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.mosaics import SHARES
-from swinlib.lab.pictures import show_image
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels
 
 BACKGROUND = PALE
@@ -38,7 +39,11 @@ def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str
     names = [*class_names, "background"]
     patches = [Patch(facecolor=colours[c], edgecolor=INK, label=names[c]) for c in occurring]
     figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8)
-    plt.show()
+    show(
+        figure,
+        f"{B} canvases of pictures at random places; below each a map of the classes of its "
+        f"tokens, {listing(answers)}. Occurring: {listing(names[c] for c in occurring)}.",
+    )
 
 
 def sums(steps: dict[str, Tensor]) -> None:
@@ -50,7 +55,12 @@ def sums(steps: dict[str, Tensor]) -> None:
     figure, axes = panels(len(steps), width=2.0)
     for ax, (title, numbers) in zip(axes, steps.items(), strict=True):
         draw_grid(ax, numbers.tolist(), shades=numbers, vmin=0, vmax=60, title=title)
-    plt.show()
+    show(
+        figure,
+        "Grids of numbers: "
+        + "; ".join(f"{title}, {numbers.tolist()}" for title, numbers in steps.items())
+        + ".",
+    )
 
 
 def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
@@ -71,7 +81,13 @@ def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
     ax.set_xticks(places.tolist(), class_names, rotation=30, ha="right", fontsize=8.5)
     ax.set(ylim=(0, 1), ylabel="intersection over union")
     ax.legend(loc="upper left", ncols=len(scores), fontsize=8.5)
-    plt.show()
+    means = {title: found.mean().item() for title, found in scores.items()}
+    show(
+        figure,
+        "Bars, intersection over union of every class; the mean of the classes is "
+        + listing(f"{mean:.2f} for {title}" for title, mean in means.items())
+        + ".",
+    )
 
 
 def by_share(entries: dict[str, list[dict]], titles: dict[str, str]) -> None:
@@ -85,11 +101,13 @@ def by_share(entries: dict[str, list[dict]], titles: dict[str, str]) -> None:
     middle = [(n + 0.5) / SHARES for n in range(SHARES)]
     colours = dict(zip(entries, (INK, ACCENT, CALM, *REGION_COLOURS[2:]), strict=False))
     marks = dict(zip(entries, "os^Dv", strict=False))
+    said = []
     for name, seeds in entries.items():
         rows = torch.stack([e["right_by_share"] / e["shown_by_share"] for e in seeds])
         ax.plot(middle, rows.mean(0), marks[name] + "-", color=colours[name], label=titles[name])
+        said.append(f"{titles[name]} from {rows.mean(0)[0]:.2f} to {rows.mean(0)[-1]:.2f}")
         ax.vlines(middle, rows.amin(0), rows.amax(0), color=colours[name], linewidth=1.2)
     ax.set_xticks(middle, [f"{n}/{SHARES} to {n + 1}/{SHARES}" for n in range(SHARES)])
     ax.set(xlabel="of its picture in the same window of stage 2", ylabel="tokens right")
     ax.legend(fontsize=8.5)
-    plt.show()
+    show(figure, f"Share of tokens right by how much of their picture they see: {'; '.join(said)}.")

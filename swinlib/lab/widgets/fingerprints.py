@@ -4,7 +4,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from torch import Tensor
 
-from swinlib.lab.drawing import GREY, Drawing
+from swinlib.lab.drawing import GREY, Drawing, counted, part
 from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place, places
 from swinlib.lab.style import ACCENT, CALM
@@ -79,7 +79,9 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
 
     drawing.text(RIGHT, TOP + 8, f"right by place, mean of {len(maps)} seed(s)", 13, "start")
     bars = [(name, [(share, CALM)], f"{share:.2f}") for name, share in by_place(mean).items()]
-    drawing.bars(RIGHT, TOP + 22, 170, bars)
+    drawing.bars(RIGHT, TOP + 22, 170, bars, key="right")
+    said = [part(name, place=PLACES.index(name)) for name, *_ in bars]
+    drawing.touch("places", RIGHT, TOP + 22, 330, 22, said)
     y = TOP + 140
     drawing.text(RIGHT, y, f"framed: row {row}, column {column}, {place}", 13, "start")
     drawing.text(RIGHT, y + 22, f"right, seed by seed: {mine}", 12, "start")
@@ -88,6 +90,13 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
         colour = ACCENT if where == NOWHERE else GREY
         drawing.text(RIGHT + 50, y + 76 + 20 * number, name, 12, "end")
         drawing.text(RIGHT + 60, y + 76 + 20 * number, where, 12, "start", colour)
+        if where != BEYOND:
+            i, j = (
+                start + step for start, step in zip((row, column), NEIGHBOURS[name], strict=True)
+            )
+            said = [part(f"{name}: {where}", {"row": i, "column": j}, token=(i, j))]
+            place = RIGHT, y + 66 + 20 * number, 200, 20
+            drawing.touch(f"neighbour {name}", *place, said)
     return drawing
 
 
@@ -100,7 +109,14 @@ def _draw_map(drawing: Drawing, variant: Variant, mean: Tensor, row: int, column
         at = cut * CELL
         drawing.line(LEFT, TOP + at, LEFT + end, TOP + at, ACCENT, 1.6, dash=True)
         drawing.line(LEFT + at, TOP, LEFT + at, TOP + end, ACCENT, 1.6, dash=True)
-    drawing.frame(LEFT + column * CELL, TOP + row * CELL, CELL, CELL, ACCENT)
+    with drawing.moving("token"):
+        drawing.frame(LEFT + column * CELL, TOP + row * CELL, CELL, CELL, ACCENT)
+    cells = [
+        part(PLACES[place], token=divmod(n, SIDE), place=place)
+        for n, place in enumerate(places().flatten().tolist())
+    ]
+    sides = counted(SIDE, "row"), counted(SIDE, "column")
+    drawing.touch("map", LEFT, TOP, CELL, None, *sides, cells)
     note = "bright: always right; dark: never"
     note += "; lines: windows" if variant.has_windows else ""
     note += "; dashed: shifted" if variant.shifts else ""
