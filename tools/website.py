@@ -178,7 +178,8 @@ def api() -> str:
 def directive(package: str, name: str, thing) -> str:
     """What lets Sphinx show a public name; of a dictionary, which has no docstring, its keys."""
     if isinstance(thing, dict):
-        about = f".. py:data:: {package}.{name}\n\n   A dictionary of {', '.join(thing)}."
+        about = f".. py:currentmodule:: {package}\n\n.. py:data:: {name}\n\n   A dictionary of "
+        about += ", ".join(thing) + "."
     elif inspect.ismodule(thing):
         about = f".. automodule:: {package}.{name}\n   :members:"
     elif inspect.isclass(thing) and issubclass(thing, Exception):
