@@ -27,7 +27,7 @@ OFFLINE = $(if $(shell $(PY) -c '$(MODERN)' 2>/dev/null && echo yes),--no-build-
 INSTALL = $(PY) -m pip install $(QUIET) --disable-pip-version-check $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab fresh progress test site bench picture refresh check lint format lock clean
+.PHONY: help lab fresh progress test clock site bench picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -63,6 +63,10 @@ test: $(TEST) $(SITE) ## Lint, test swinlib, run every notebook and compare its 
 
 site: $(SITE) ## Build the web site from README, the stored notebooks and the docstrings
 	$(PY) tools/website.py
+
+# A loaded machine fails these, so they are no part of `make test`.
+clock: $(TEST) ## Test that widgets and checks answer at once, on a machine with nothing else to do
+	$(PY) -m pytest tests -m clock
 
 refresh: $(TEST) ## Run the notebooks in place and store clean outputs (NB="03 04" for some)
 	$(PY) tools/nbtool.py refresh $(NB) $(ARGS)

@@ -20,9 +20,8 @@ extensions = [
 ]
 root_doc = "index"
 templates_path = ["_templates"]
-html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("steps.js", {"defer": "defer"})]
+html_js_files = [("steps.js", {"type": "module"})]
 
 # The stored outputs are shown; nothing is run.
 nb_execution_mode = "off"
@@ -47,6 +46,7 @@ server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
 html_theme = "sphinx_book_theme"
 html_title = project
 html_copy_source = False  # the notebooks themselves are linked, see _templates/notebook-file.html
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system is
 html_theme_options = {
     "repository_url": f"{server}/{repository}" if repository else "",
     "use_repository_button": bool(repository),
@@ -68,7 +68,7 @@ def inline_mathematics(writer, node):
 
 
 def displayed_mathematics(writer, node):
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    writer.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>\n')
     raise_skip()
 
 

@@ -73,6 +73,19 @@ class AttentionRecord:
         x = reverse_cyclic_shift(x, self.shift_size)
         return x[:, : self.grid_size[0], : self.grid_size[1]].permute(0, 3, 1, 2)
 
+    def received(self) -> Tensor:
+        """How much each token was looked at: the mean weight that the tokens of its window gave it,
+        times their number, so that 1 is its even share. Rolled back and cropped as in `map_of`.
+
+        Returns:
+            ``(B, num_heads, H, W)``.
+        """
+        seen = self.weights.mean(3) * self.weights.shape[3]  # (B, n, num_heads, N)
+        windows = seen.transpose(2, 3).flatten(0, 1).unflatten(1, self.window_size)
+        x = window_reverse(windows, self.window_size, *self.padded_size)
+        x = reverse_cyclic_shift(x, self.shift_size)
+        return x[:, : self.grid_size[0], : self.grid_size[1]].permute(0, 3, 1, 2)
+
     def __repr__(self) -> str:
         (H, W), (mh, mw), (sh, sw) = self.grid_size, self.window_size, self.shift_size
         return f"{self.name}: {H}x{W} tokens, windows {mh}x{mw}, shift ({sh}, {sw})"

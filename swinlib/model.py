@@ -652,10 +652,22 @@ def check_grid(images: Tensor, x: Tensor, grid_size, img_size) -> None:
         )
 
 
-def swin_tiny(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
+def _named(name: str, weights: str | None, **arguments) -> SwinTransformer:
+    """The model that a published checkpoint fits, with its weights or without."""
+    if weights is None:
+        return SwinTransformer(**arguments)
+    from swinlib import published  # which needs the model first
+
+    return published.load(published.find(name, weights), SwinTransformer, **arguments)
+
+
+def swin_tiny(drop_path_rate: float = 0.2, weights: str | None = None, **kwargs) -> SwinTransformer:
     """Swin-T: C = 96, blocks 2-2-6-2, 28.3 M parameters. Paper, section 3.3; keywords go to
-    `SwinTransformer`; drop_path_rate as in the official ImageNet-1K training."""
-    return SwinTransformer(
+    `SwinTransformer`; drop_path_rate as in the official ImageNet-1K training. With weights, such
+    as "imagenet1k", a published checkpoint is downloaded once and loaded: see `published.find`."""
+    return _named(
+        "swin_tiny",
+        weights,
         embed_dim=96,
         depths=(2, 2, 6, 2),
         num_heads=(3, 6, 12, 24),
@@ -664,9 +676,13 @@ def swin_tiny(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_small(drop_path_rate: float = 0.3, **kwargs) -> SwinTransformer:
+def swin_small(
+    drop_path_rate: float = 0.3, weights: str | None = None, **kwargs
+) -> SwinTransformer:
     """Swin-S: C = 96, blocks 2-2-18-2, 49.6 M parameters. As `swin_tiny`."""
-    return SwinTransformer(
+    return _named(
+        "swin_small",
+        weights,
         embed_dim=96,
         depths=(2, 2, 18, 2),
         num_heads=(3, 6, 12, 24),
@@ -675,9 +691,11 @@ def swin_small(drop_path_rate: float = 0.3, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_base(drop_path_rate: float = 0.5, **kwargs) -> SwinTransformer:
+def swin_base(drop_path_rate: float = 0.5, weights: str | None = None, **kwargs) -> SwinTransformer:
     """Swin-B: C = 128, blocks 2-2-18-2, 87.8 M parameters. As `swin_tiny`."""
-    return SwinTransformer(
+    return _named(
+        "swin_base",
+        weights,
         embed_dim=128,
         depths=(2, 2, 18, 2),
         num_heads=(4, 8, 16, 32),
@@ -686,10 +704,14 @@ def swin_base(drop_path_rate: float = 0.5, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_large(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
+def swin_large(
+    drop_path_rate: float = 0.2, weights: str | None = None, **kwargs
+) -> SwinTransformer:
     """Swin-L: C = 192, blocks 2-2-18-2, 196.5 M parameters. As `swin_tiny`, except that its
     drop_path_rate is that of the official ImageNet-22K pre-training."""
-    return SwinTransformer(
+    return _named(
+        "swin_large",
+        weights,
         embed_dim=192,
         depths=(2, 2, 18, 2),
         num_heads=(6, 12, 24, 48),

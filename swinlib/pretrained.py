@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from swinlib._files import read_state_dict
 from swinlib._imagenet import CLASSES_1K_IN_22K
 from swinlib._layouts import INDEX, LAYOUTS, NORM, TABLE, in_layout, in_official_names
-from swinlib._misfits import explain
+from swinlib._misfits import depths_of, explain
 from swinlib.model import SwinTransformer, WindowAttention
 from swinlib.position import relative_position_index
 
@@ -130,6 +130,49 @@ def export_state_dict(model: SwinTransformer, layout: str) -> dict[str, Tensor]:
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     return in_layout(_unwrap(model).state_dict(), layout)
+
+
+def read_architecture(source: str | PathLike | dict) -> dict:
+    """The arguments of the `SwinTransformer` that a checkpoint is for, from its keys and shapes.
+
+    Args:
+        source: as in `load_pretrained`.
+
+    Returns:
+        ``embed_dim``, ``depths``, ``num_heads``, ``window_size``, ``patch_size``, ``in_chans``,
+        ``num_classes`` (0 without a head), ``mlp_ratio``, ``qkv_bias``, ``ape``, ``patch_norm``.
+        A checkpoint without stored indices is taken to have square windows.
+
+    Raises:
+        TypeError, ValueError, pickle.UnpicklingError: as `load_pretrained`; no Swin Transformer.
+    """
+    state, _ = in_official_names(read_state_dict(source))
+    depths, first = depths_of(state), "layers.0.blocks.0"
+    if any("logit_scale" in key or "cpb_mlp" in key for key in state):
+        raise ValueError("a Swin Transformer V2 checkpoint, which is another architecture")
+    tables = [state.get(f"layers.{i}.blocks.0{TABLE}") for i in range(len(depths))]
+    proj, fc1 = state.get("patch_embed.proj.weight"), state.get(f"{first}.mlp.fc1.weight")
+    if not depths or proj is None or fc1 is None or any(table is None for table in tables):
+        raise ValueError("not a Swin Transformer checkpoint in a layout that is known here")
+    index = state.get(first + INDEX)
+    side = (isqrt(len(tables[0])) + 1) // 2
+    window = (side, side) if index is None else _window_of(index)
+    if window is None or (2 * window[0] - 1) * (2 * window[1] - 1) != len(tables[0]):
+        raise ValueError(f"bias tables of {len(tables[0])} rows, which are those of no window")
+    head = state.get("head.weight")
+    return {
+        "embed_dim": len(proj),
+        "depths": depths,
+        "num_heads": tuple(table.shape[1] for table in tables),
+        "window_size": window,
+        "patch_size": tuple(proj.shape[2:]),
+        "in_chans": proj.shape[1],
+        "num_classes": 0 if head is None else len(head),
+        "mlp_ratio": fc1.shape[0] / fc1.shape[1],
+        "qkv_bias": f"{first}.attn.qkv.bias" in state,
+        "ape": "absolute_pos_embed" in state,
+        "patch_norm": "patch_embed.norm.weight" in state,
+    }
 
 
 def resize_bias_table(

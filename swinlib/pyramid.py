@@ -80,6 +80,14 @@ class SwinSegmenter(nn.Module):
         self.pyramid = FeaturePyramid(widths, dim, smooth)
         self.classifier = nn.Conv2d(dim, num_classes, 1)
 
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that weight decay should leave alone."""
+        return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
+
+    def no_weight_decay_keywords(self) -> set[str]:
+        """Parts of names of parameters that weight decay should leave alone."""
+        return self.backbone.no_weight_decay_keywords()
+
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(F.relu(self.pyramid(self.backbone(images))[0]))
 

@@ -47,6 +47,14 @@ window.swin = {
     }
   },
 
+  save: (seconds) =>
+    swin.within(seconds, "saving", window.jupyterapp.commands.execute("docmanager:save")),
+
+  async restart(seconds) {
+    await swin.within(seconds, "a new kernel", swin.kernel().restart());
+    await swin.within(seconds, "a new kernel", swin.until(swin.isReady));
+  },
+
   cells: () => Array.from(swin.panel().content.model.cells, (cell) => cell.toJSON()),
 
   // Ends when the kernel has done this and all that was sent to it before, and said so.
@@ -58,31 +66,35 @@ window.swin = {
   },
 
   explorer: (cell) => swin.panel().content.widgets[cell].node.querySelector(".swin-explorer"),
-  content: (cell) => swin.explorer(cell)?.querySelector(".swin-picture .widget-html-content"),
+  content: (cell) => swin.explorer(cell)?.querySelector(".swin-picture"),
 
   widths: (cell) => [swin.explorer(cell).clientWidth, swin.explorer(cell).scrollWidth],
 
-  // What the controls in the page say, in their order; the same as `controls_of` in browser.py.
+  // What the controls in the page say, by name; the same as `controls_of` in browser.py.
   controls(cell) {
-    return Array.from(swin.explorer(cell).firstElementChild.children, (box) => {
+    const said = (box) => {
       const field = box.querySelector("input[type=number]");
-      const handle = box.querySelector("[role=slider]");
-      const choice = box.querySelector("select");
+      const slider = box.querySelector("input[type=range]");
+      const list = box.querySelector("select");
       const check = box.querySelector("input[type=checkbox]");
-      if (field && handle) {
-        const slider = ["now", "min", "max"].map((n) => +handle.getAttribute(`aria-value${n}`));
-        const label = box.querySelector("label").textContent;
-        return { label, field: [+field.value, +field.min, +field.max], slider };
+      const label = box.querySelector("span")?.textContent;
+      const numbers = (part) => [+part.value, +part.min, +part.max];
+      if (field) return { label, field: numbers(field), slider: numbers(slider) };
+      if (check) return { label, checked: check.checked };
+      if (list) {
+        const options = Array.from(list.options, (option) => option.textContent);
+        return { label, options, chosen: options[list.selectedIndex] };
       }
-      if (choice) {
-        const label = box.querySelector("label").textContent;
-        const plain = (option) => option.textContent.replaceAll("\u00a0", " ");
-        const options = Array.from(choice.options, plain);
-        return { label, options, chosen: options[choice.selectedIndex] };
-      }
-      if (check) return { label: check.parentElement.textContent, checked: check.checked };
-      return { label: box.textContent };
-    });
+      const buttons = [...box.querySelectorAll("[aria-pressed]")];
+      const chosen = buttons.find((button) => button.getAttribute("aria-pressed") === "true");
+      return {
+        label: box.getAttribute("aria-label"),
+        options: buttons.map((button) => button.textContent),
+        chosen: chosen?.textContent,
+      };
+    };
+    const boxes = swin.explorer(cell).querySelectorAll(".swin-control");
+    return Object.fromEntries(Array.from(boxes, (box) => [box.dataset.name, said(box)]));
   },
 
   // In which way the page differs from this; empty when it does not.
@@ -90,14 +102,24 @@ window.swin = {
     const content = swin.content(cell);
     if (!content?.firstElementChild) return "there is no picture";
     const shown = swin.controls(cell);
-    for (let i = 0; i < Math.max(shown.length, controls.length); i++) {
-      const [here, wanted] = [JSON.stringify(shown[i]), JSON.stringify(controls[i])];
-      if (here !== wanted) return `control ${i} is ${here}, wanted ${wanted}`;
+    for (const name of new Set([...Object.keys(shown), ...Object.keys(controls)])) {
+      const [here, wanted] = [JSON.stringify(shown[name]), JSON.stringify(controls[name])];
+      if (here !== wanted) return `control ${name} is ${here}, wanted ${wanted}`;
     }
-    const captions = Array.from(content.querySelectorAll("figcaption"), (c) => c.textContent);
+    const captions = Array.from(
+      swin.explorer(cell).querySelectorAll("figcaption"),
+      (c) => c.textContent
+    );
     if (captions.join() !== caption) return `caption '${captions}', wanted '${caption}'`;
-    const pictures = Array.from(content.querySelectorAll("svg"), (p) => p.outerHTML);
-    return pictures.join() === swin.rewritten(svg) ? "" : "the picture is another one";
+    return swin.plain(content) === swin.rewritten(svg) ? "" : "the picture is another one";
+  },
+
+  // The picture without what the hand that is on it lights up.
+  plain(content) {
+    const copy = content.cloneNode(true);
+    for (const mark of copy.querySelectorAll(".swin-marks, [role=option]")) mark.remove();
+    for (const field of copy.querySelectorAll("g")) field.removeAttribute("aria-activedescendant");
+    return copy.innerHTML;
   },
 
   // How the page still differs after so many seconds; empty as soon as it does not.

@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
 import torch
 
 from nbtool import conditions
@@ -278,19 +279,28 @@ class NotebookPage:
 
     @classmethod
     def start(cls, browser, server: Server, name: str) -> "NotebookPage":
-        """Open a notebook and let it run from top to bottom, without waiting for that.
+        """Open a notebook and let it run from top to bottom, without waiting for that."""
+        self = cls.open(browser, server, name)
+        self.page.evaluate(f"() => void swin.visit({OPEN}, {RUN})")
+        return self
+
+    @classmethod
+    def open(cls, browser, server: Server, name: str) -> "NotebookPage":
+        """Open a notebook as it is stored.
 
         The page sees nothing but this machine. It has a window of its own: of two pages in one, the
         browser stops drawing the one behind.
         """
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900},
+            reduced_motion="reduce",  # or pictures would glide for a while
+        )
         context.route(re.compile(r"^(?!http://127\.0\.0\.1:)"), lambda route: route.abort())
         context.set_default_timeout(1000 * OPEN)
         self = cls(context.new_page(), server, name)
         self._listen()
         self.page.add_init_script(path=SCRIPT)
         self.page.goto(server.url(name))
-        self.page.evaluate(f"() => void swin.visit({OPEN}, {RUN})")
         return self
 
     def arrive(self) -> None:
@@ -298,6 +308,13 @@ class NotebookPage:
         self.wait("() => swin.visited", 3 * OPEN + RUN, f"{self.name} to run")
         state = self.page.evaluate("() => swin.visited")
         assert state == "done", f"{self.name}: {state}"
+
+    def save(self) -> None:
+        self.page.evaluate(f"() => swin.save({REPLY})")
+
+    def restart(self) -> None:
+        """Restart the kernel, which then knows of no widgets."""
+        self.page.evaluate(f"() => swin.restart({OPEN})")
 
     def close(self) -> None:
         self.page.context.close()
@@ -393,14 +410,29 @@ class Visits:
             del self.pages[app, name]
             page.close()
 
+    def server(self, app: str) -> Server:
+        """The server of this app, started when it is first asked for."""
+        if app not in self.servers:
+            (folder := self.folder / app).mkdir()
+            self.servers[app] = self.stack.enter_context(serve(app, folder))
+        return self.servers[app]
+
     def _started(self, visit: tuple[str, str]) -> NotebookPage:
         if visit not in self.pages:
             app, name = visit
-            if app not in self.servers:
-                (folder := self.folder / app).mkdir()
-                self.servers[app] = self.stack.enter_context(serve(app, folder))
-            self.pages[visit] = NotebookPage.start(self.browser, self.servers[app], name)
+            self.pages[visit] = NotebookPage.start(self.browser, self.server(app), name)
         return self.pages[visit]
+
+
+def write_notebook(server: Server, source: str) -> Path:
+    """A notebook of one cell among those that a server serves."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    path = server.folder / "course" / "notebooks" / "tomorrow.ipynb"
+    nbformat.write(notebook, path)
+    return path
 
 
 def errors(cells: list[dict]) -> list[str]:
@@ -464,9 +496,8 @@ class LiveExplorer:
 
     def box(self, name: str):
         """The part of the page that holds a control, or the reset button."""
-        place = [*self.twin.parts, "reset"].index(name)
         cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
-        return cell.locator(".swin-explorer > .widget-box:first-child > *").nth(place)
+        return cell.locator(f'.swin-explorer [data-name="{name}"]')
 
     def field(self, name: str):
         return self.box(name).locator("input[type=number]")
@@ -474,18 +505,29 @@ class LiveExplorer:
     def slider(self, name: str):
         return self.box(name).get_by_role("slider")
 
-    def follow(self, name: str, value, what: str, may_stay: bool = False) -> None:
-        """Move the twin as the control in the page was moved, and compare.
+    def place(self, panel: str, row: int = 0, column: int = 0) -> tuple[float, float]:
+        """The middle of a place of the picture, in the page."""
+        cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
+        picture, field = cell.locator(".swin-picture svg"), self.twin.drawing.fields()[panel]
+        picture.scroll_into_view_if_needed()
+        box = picture.bounding_box()
+        scale = box["width"] / self.twin.drawing.width
+        x, y = field["x"], field["y"]
+        x += (column + 0.5) * field["width"]
+        y += (row + 0.5) * field["height"]
+        return box["x"] + scale * x, box["y"] + scale * y
+
+    def follow(self, what: str, may_stay: bool = False, **values) -> None:
+        """Move the twin as the page was moved, and compare.
 
         Args:
-            name: of the control.
-            value: what it should have now.
             what: was done, for the message.
-            may_stay: whether it may have had this value before.
+            may_stay: whether it may have had these values before.
+            **values: what the controls should have now.
         """
-        before = self.twin.drawing.svg()
-        self.twin.parts[name].main.value = value
-        assert may_stay or self.twin.drawing.svg() != before, f"{what} leaves the picture as it is"
+        before = self.twin.svg
+        self.twin.touch(**values)
+        assert may_stay or self.twin.svg != before, f"{what} leaves the picture as it is"
         self.shows_twin(what)
 
     def shows_twin(self, what: str) -> None:
@@ -512,18 +554,18 @@ class LiveExplorer:
         self.shows_twin(f"{what}, and all its messages")
 
 
-def controls_of(twin: Explorer) -> list[dict]:
-    """What the controls in the page should say, in their order; as `controls` in browser.js."""
-    found = []
-    for part in twin.parts.values():
-        label = part.main.description
+def controls_of(twin: Explorer) -> dict[str, dict]:
+    """What the controls in the page should say, by name; as `controls` in browser.js."""
+    found = {}
+    for name, part in twin.parts.items():
+        label = part.label
         if isinstance(part, Number):
-            numbers = [part.value, part.main.min, part.main.max]
-            found.append({"label": label, "field": numbers, "slider": numbers})
+            numbers = [part.value, part.low, part.high]
+            found[name] = {"label": label, "field": numbers, "slider": numbers}
         elif isinstance(part, Choice):
             names = [name for name, _ in part.options]
             chosen = next(name for name, value in part.options if value == part.value)
-            found.append({"label": label, "options": names, "chosen": chosen})
+            found[name] = {"label": label, "options": names, "chosen": chosen}
         else:
-            found.append({"label": label, "checked": part.value})
-    return [*found, {"label": "reset"}]
+            found[name] = {"label": label, "checked": part.value}
+    return found

@@ -46,6 +46,8 @@ def cells(read, drawing: Drawing, x: float, y: float, cell: float, H: int, W: in
 def assert_on_the_page(drawing: Drawing) -> None:
     """No shape leaves the picture by more than the width of a frame."""
     for kind, s in drawing.shapes:
+        if kind == "field":
+            continue
         if kind in ("rect", "image"):
             assert s["width"] >= 0 and s["height"] >= 0
             xs, ys = (s["x"], s["x"] + s["width"]), (s["y"], s["y"] + s["height"])
@@ -66,8 +68,8 @@ def random_states(explorer, number: int) -> list[dict]:
         for name, part in explorer.parts.items():
             if hasattr(part, "options"):
                 value = chance.choice([value for _, value in part.options])
-            elif hasattr(part.main, "max"):
-                low, high = part.main.min, part.main.max
+            elif hasattr(part, "high"):
+                low, high = part.low, part.high
                 value = low if n == 0 else high if n == 1 else chance.randint(low, high)
             else:
                 value = chance.random() < 0.5

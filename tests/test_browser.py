@@ -1,9 +1,10 @@
 """The widgets where learners meet them: every notebook in a real browser, moved by hand.
 
-Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7. Then
-every control is moved by keyboard alone and by mouse alone. After each move the controls and their
-bounds must be those of a twin of the widget that is moved here, without a browser, and picture and
-caption those that the drawing function gives for their state.
+Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7.
+Then every control is moved by keys and by mouse, and the picture is clicked. After each move the
+controls and their bounds must be those of a twin of the widget that is moved here, without a
+browser, and picture and caption those that the drawing function gives for their state. All that a
+picture offers to the hand is tried in tests/test_touch.py, without Jupyter.
 """
 
 import os
@@ -67,178 +68,104 @@ def test_explorers_follow(app, name, visits, report):
         assert [explorer.name for explorer in explorers] == EXPLORERS[name]
         for explorer in explorers:
             explorer.shows_twin("running the cell")
-            for number, control in enumerate(explorer.twin.parts):
-                move_by_keyboard(explorer, control)
-                move_by_mouse(explorer, control)
-                reset_by_mouse(explorer) if number % 2 else reset_by_keyboard(explorer)
+            for control in explorer.twin.parts:
+                move(explorer, control)
+            reset(explorer)
+            click(explorer)
+            reset(explorer)
             report(f"{app:10} {explorer.name:24} {times(explorer)}")
-            reset_by_keyboard(explorer)
+            reset(explorer)
             rapid_keys(explorer)
             fits_a_narrow_page(explorer)
         assert page.problems == []
 
 
-def arrows_move_sliders(explorer: LiveExplorer) -> bool:
-    """Notebook 7 takes the arrow keys away from a slider; there they work in the number field."""
-    return explorer.page.server.app != "notebook"
+# --- controls -------------------------------------------------------------------------------------
 
 
-# --- by keyboard ----------------------------------------------------------------------------------
-
-
-def move_by_keyboard(explorer: LiveExplorer, name: str) -> None:
-    """Every way in which keys move a control."""
+def move(explorer: LiveExplorer, name: str) -> None:
+    """A control by keys and by mouse."""
     part, keys = explorer.twin.parts[name], explorer.page.page.keyboard
     if isinstance(part, Number):
         explorer.field(name).focus()
         step_with(explorer, name, "ArrowUp", "ArrowDown")
-        if arrows_move_sliders(explorer):
-            explorer.slider(name).focus()
-            step_with(explorer, name, "ArrowRight", "ArrowLeft")
-        write(explorer, name, part.main.min, "Tab")
-        press_in_vain(explorer)
-        write(explorer, name, part.main.max + 1, "Enter")  # comes back to the bound
-        press_in_vain(explorer)
+        explorer.slider(name).focus()  # Notebook 7 takes no arrow keys away from it
+        step_with(explorer, name, "ArrowRight", "ArrowLeft")
+        write(explorer, name, part.high + 1, "Enter")  # comes back to the bound
+        write(explorer, name, part.low, "Tab")
+        click_on_track(explorer, name)
     elif isinstance(part, Choice):
-        explorer.box(name).locator("select").focus()
-        choose_neighbour(explorer, name, open_with=lambda: keys.press("Space"))
+        values = [value for _, value in part.options]
+        place = values.index(part.value)
+        down = place + 1 < len(values)
+        following = values[place + (1 if down else -1)]
+        if part.play:
+            explorer.box(name).locator("[aria-pressed]").nth(values.index(following)).click()
+        else:  # the list is the system's: it answers to keys, not to a test's mouse
+            explorer.box(name).locator("select").focus()
+            keys.press("Space")
+            keys.press("ArrowDown" if down else "ArrowUp")
+            keys.press("Enter")
+        explorer.follow(f"choosing another {name}", **{name: following})
     else:
         explorer.box(name).locator("input").focus()
         keys.press("Space")
-        explorer.follow(name, not part.value, f"Space on {name}")
+        explorer.follow(f"Space on {name}", **{name: not part.value})
+        explorer.box(name).locator("input").click()
+        explorer.follow(f"click on {name}", **{name: not part.value})
 
 
 def step_with(explorer: LiveExplorer, name: str, more: str, less: str) -> None:
     """One key that changes a number by one, up if there is room."""
     part = explorer.twin.parts[name]
-    up = part.value < part.main.max
+    up = part.value < part.high
     explorer.page.page.keyboard.press(more if up else less)
-    what = f"{more if up else less} on {name}"
-    explorer.follow(name, part.value + (1 if up else -1), what)
+    value = min(max(part.value + (1 if up else -1), part.low), part.high)
+    explorer.follow(f"{more if up else less} on {name}", part.low == part.high, **{name: value})
 
 
 def write(explorer: LiveExplorer, name: str, number: int, end: str) -> None:
     """Write a number into a field."""
-    part, keys = explorer.twin.parts[name], explorer.page.page.keyboard
+    keys = explorer.page.page.keyboard
     explorer.field(name).focus()
     keys.press("ControlOrMeta+A")
     keys.type(str(number))
     keys.press(end)
-    within = min(max(number, part.main.min), part.main.max)
-    explorer.follow(name, within, f"{number} and {end} in {name}", may_stay=True)
+    explorer.follow(f"{number} and {end} in {name}", may_stay=True, **{name: number})
 
 
-def press_in_vain(explorer: LiveExplorer) -> None:
-    """Keys on the numbers that can have no other value now do nothing, and break nothing."""
-    for name, part in explorer.twin.parts.items():
-        if isinstance(part, Number) and part.main.min == part.main.max:
-            explorer.field(name).press("ArrowUp")
-            explorer.slider(name).press("PageUp")
-            explorer.shows_twin(f"keys on {name}, which has one value only")
+def click_on_track(explorer: LiveExplorer, name: str) -> None:
+    """The slider's handle goes where the mouse is, and all the rest with it."""
+    slider = explorer.slider(name)
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    explorer.page.page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
+    part, value = explorer.twin.parts[name], int(slider.input_value())
+    wanted = part.low + 0.8 * (part.high - part.low)
+    assert abs(value - wanted) <= 1 + (part.high - part.low) / 8, f"{value}, wanted {wanted:.0f}"
+    explorer.follow(f"a click on the track of {name}", part.low == part.high, **{name: value})
 
 
-def choose_neighbour(explorer: LiveExplorer, name: str, open_with) -> None:
-    """Open a list, go to the next name, or the one before at the end, and take it.
-
-    An arrow on a closed list is the notebook's and goes to another cell.
-    """
-    part, keys = explorer.twin.parts[name], explorer.page.page.keyboard
-    values = [value for _, value in part.options]
-    place = values.index(part.value)
-    down = place + 1 < len(values)
-    open_with()
-    keys.press("ArrowDown" if down else "ArrowUp")
-    keys.press("Enter")
-    explorer.follow(name, values[place + (1 if down else -1)], f"choosing another {name}")
-
-
-def reset_by_keyboard(explorer: LiveExplorer) -> None:
+def reset(explorer: LiveExplorer) -> None:
     explorer.box("reset").press("Enter")
     explorer.twin.reset()
     explorer.stays_with_twin("Enter on reset")
 
 
-# --- by mouse -------------------------------------------------------------------------------------
+# --- the picture ----------------------------------------------------------------------------------
 
 
-def move_by_mouse(explorer: LiveExplorer, name: str) -> None:
-    """Every way in which a mouse moves a control."""
-    part = explorer.twin.parts[name]
-    if isinstance(part, Number):
-        spin(explorer, name)
-        drag(explorer, name)
-        click_on_track(explorer, name)
-    elif isinstance(part, Choice):
-        # The list is the system's: opened by a click, it answers to keys, not to a test's mouse.
-        choose_neighbour(explorer, name, open_with=explorer.box(name).locator("select").click)
-    else:
-        explorer.box(name).locator("input").click()
-        explorer.follow(name, not part.value, f"click on {name}")
-
-
-def spin(explorer: LiveExplorer, name: str) -> None:
-    """Click on one of the two small arrows at the right end of a number field."""
-    part, field = explorer.twin.parts[name], explorer.field(name)
-    up = part.value < part.main.max
-    field.hover()  # they show only then
-    size = field.bounding_box()
-    place = {"x": size["width"] - 10, "y": size["height"] * (0.3 if up else 0.7)}
-    field.click(position=place)
-    what = f"click on the arrow {'up' if up else 'down'} of {name}"
-    explorer.follow(name, part.value + (1 if up else -1), what)
-
-
-def drag(explorer: LiveExplorer, name: str) -> None:
-    """Take the handle of a slider to the other half."""
-    mouse, share = explorer.page.page.mouse, other_half(explorer, name)
-    mouse.move(*middle_of(explorer.slider(name)))
-    mouse.down()
-    mouse.move(*on_track(explorer, name, share), steps=4)
-    mouse.up()
-    what = f"dragging the slider of {name}"
-    follow_slider(explorer, name, share, what)
-    explorer.stays_with_twin(what)
-
-
-def click_on_track(explorer: LiveExplorer, name: str) -> None:
-    """Click in the other half of a slider's track."""
-    share = other_half(explorer, name)
-    explorer.page.page.mouse.click(*on_track(explorer, name, share))
-    follow_slider(explorer, name, share, f"a click on the track of {name}")
-
-
-def follow_slider(explorer: LiveExplorer, name: str, share: float, what: str) -> None:
-    """The handle went where the mouse was, and all the rest to the value that the handle says."""
-    part = explorer.twin.parts[name]
-    value = round(float(explorer.slider(name).get_attribute("aria-valuenow")))
-    values = part.main.max - part.main.min
-    wanted = part.main.min + share * values
-    assert abs(value - wanted) <= 0.5 + values / 50, f"{what}: {value}, wanted about {wanted:.1f}"
-    explorer.follow(name, value, what)
-
-
-def other_half(explorer: LiveExplorer, name: str) -> float:
-    """A place on a slider's track, from 0 to 1, far from where the handle is."""
-    main = explorer.twin.parts[name].main
-    return 0.8 if main.value - main.min < (main.max - main.min) / 2 else 0.2
-
-
-def on_track(explorer: LiveExplorer, name: str, share: float) -> tuple[float, float]:
-    explorer.slider(name).scroll_into_view_if_needed()
-    track = explorer.box(name).locator(".noUi-base").bounding_box()
-    return track["x"] + share * track["width"], track["y"] + track["height"] / 2
-
-
-def middle_of(element) -> tuple[float, float]:
-    element.scroll_into_view_if_needed()
-    box = element.bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def reset_by_mouse(explorer: LiveExplorer) -> None:
-    explorer.box("reset").click()
-    explorer.twin.reset()
-    explorer.stays_with_twin("a click on reset")
+def click(explorer: LiveExplorer) -> None:
+    """A place that is not the chosen one."""
+    drawing, before = explorer.twin.drawing, explorer.twin.state
+    places = ((panel, 0, 0) for panel in drawing.fields())
+    panel, row, column = next(
+        place
+        for place in places
+        if (sets := drawing.place(*place).sets) and before != before | sets
+    )
+    explorer.page.page.mouse.click(*explorer.place(panel, row, column))
+    explorer.follow(f"a click on {panel}", **drawing.place(panel, row, column).sets)
 
 
 # --- in time --------------------------------------------------------------------------------------
@@ -247,8 +174,8 @@ def reset_by_mouse(explorer: LiveExplorer) -> None:
 def widest(explorer: LiveExplorer) -> tuple[str, bool]:
     """The number with the most room on one side, and whether that is upwards."""
     numbers = {n: p for n, p in explorer.twin.parts.items() if isinstance(p, Number)}
-    above = {name: part.main.max - part.value for name, part in numbers.items()}
-    below = {name: part.value - part.main.min for name, part in numbers.items()}
+    above = {name: part.high - part.value for name, part in numbers.items()}
+    below = {name: part.value - part.low for name, part in numbers.items()}
     name = max(numbers, key=lambda name: max(above[name], below[name]))
     return name, above[name] >= below[name]
 
@@ -260,13 +187,13 @@ def times(explorer: LiveExplorer) -> str:
     explorer.field(name).focus()
     page.evaluate("cell => swin.startTiming(cell)", explorer.cell)
     part = explorer.twin.parts[name]
-    room = part.main.max - part.value if up else part.value - part.main.min
+    room = part.high - part.value if up else part.value - part.low
     presses = min(TIMED, room)
     for _ in range(presses):
         page.keyboard.press("ArrowUp" if up else "ArrowDown")
         start = time.perf_counter()
         value = explorer.twin.parts[name].value + (1 if up else -1)
-        explorer.twin.parts[name].main.value = value
+        explorer.twin.touch(**{name: value})
         in_python.append(1000 * (time.perf_counter() - start))
         explorer.shows_twin(f"an arrow in {name}")
     to_pixels = page.evaluate("seconds => swin.stopTiming(seconds)", SETTLE)
@@ -281,16 +208,11 @@ def rapid_keys(explorer: LiveExplorer) -> None:
     """Many keys as fast as they go: the last value wins, and no picture comes after its own."""
     name, up = widest(explorer)
     part, page = explorer.twin.parts[name], explorer.page.page
-    if arrows_move_sliders(explorer):
-        explorer.slider(name).focus()
-    else:
-        explorer.field(name).focus()
+    explorer.slider(name).focus()
     for _ in range(RAPID):
         page.keyboard.press("ArrowUp" if up else "ArrowDown")  # on sliders these work too
-    value = part.value + (RAPID if up else -RAPID)
-    value = min(max(value, part.main.min), part.main.max)
     what = f"{RAPID} quick keys on {name}"
-    explorer.follow(name, value, what)
+    explorer.follow(what, **{name: part.value + (RAPID if up else -RAPID)})
     explorer.stays_with_twin(what)
 
 
@@ -304,6 +226,52 @@ def fits_a_narrow_page(explorer: LiveExplorer) -> None:
     width, needed = page.evaluate("cell => swin.widths(cell)", explorer.cell)
     assert 0 < needed <= width, f"{explorer.name} needs {needed} px and has {width}"
     page.set_viewport_size(size)
+
+
+# --- tomorrow -------------------------------------------------------------------------------------
+
+TOMORROW = """from swinlib.lab.widgets import ShiftMaskExplorer
+ShiftMaskExplorer()"""
+
+
+@pytest.mark.parametrize("app", ["jupyterlab", "notebook"])
+def test_a_widget_is_a_picture_tomorrow(app, visits):
+    """Saved, closed and opened again, and when the kernel restarts: never an error in its place."""
+    server, path = visits.server(app), browser.write_notebook(visits.server(app), TOMORROW)
+    page = browser.NotebookPage.start(visits.browser, server, path.stem)
+    page.arrive()
+    page.explorers()[0].shows_twin("running the cell")
+    page.restart()
+    shows_a_still(page)
+    page.page.evaluate(f"() => swin.visit({browser.OPEN}, {browser.RUN})")
+    (explorer,) = page.explorers()
+    explorer.page.page.mouse.click(*explorer.place("map", 1, 1))
+    explorer.follow("a click", **explorer.twin.drawing.place("map", 1, 1).sets)
+    page.save()
+    page.close()
+
+    page = browser.NotebookPage.open(visits.browser, server, path.stem)  # our own, so trusted
+    shows_a_still(page)
+    assert explorer.twin.caption in page.page.locator("figcaption").text_content()
+    page.close()
+
+    path.write_text(path.read_text().replace("ShiftMaskExplorer()", "ShiftMaskExplorer() "))
+    page = browser.NotebookPage.open(visits.browser, server, path.stem)  # somebody else's
+    page.wait("() => document.querySelector('.jp-OutputArea img')?.naturalWidth > 500", 60, "a PNG")
+    assert "Error displaying widget" not in page.page.content()
+    page.close()
+
+
+def shows_a_still(page: browser.NotebookPage) -> None:
+    """The picture and how to bring it to life; no controls; it lights up under the pointer."""
+    again = "() => document.querySelector('.swin-again')?.offsetHeight > 0"
+    page.wait(again, browser.OPEN, "the line that says how to bring it to life")
+    assert "Error displaying widget" not in page.page.content()
+    assert page.page.locator(".swin-controls").first.is_hidden()
+    picture = page.page.locator(".swin-picture svg")
+    picture.scroll_into_view_if_needed()
+    page.page.locator('[data-panel="map"]').hover()
+    assert page.page.locator(".swin-marks rect").count() > 2
 
 
 # --- the learner's way in -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import random
 import xml.etree.ElementTree as ET
 
@@ -14,7 +15,7 @@ from drawing_reader import cells, fill_at, text_at  # noqa: E402
 from matplotlib import image as mpl_image  # noqa: E402
 
 from swinlib.lab import drawing as module  # noqa: E402
-from swinlib.lab.drawing import Drawing, hex_colour, is_dark, short  # noqa: E402
+from swinlib.lab.drawing import Drag, Drawing, hex_colour, is_dark, part, short  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
 RED, BLUE, WHITE, BLACK = "#ff0000", "#0000ff", "#ffffff", "#000000"
@@ -173,10 +174,82 @@ def test_a_grid_writes_in_its_cells():
     assert read == [["a", None, "bb"], ["10", "-7", None]]
     by_text = {s["text"]: s for kind, s in drawing.shapes if kind == "text"}
     assert by_text["bb"]["fill"] == WHITE and not is_dark(WHITE)
-    assert is_dark(by_text["a"]["fill"])
+    assert by_text["a"]["fill"] is None  # on white, the page's own ink
     assert len({s["size"] for s in by_text.values()}) == 1
     drawing.grid(10, 20, 30, fills, words, size=5)
     assert drawing.shapes[-2][1]["size"] == 5
+    # Cells that move by themselves look the same.
+    drawing, keys = Drawing(200, 200), [[(f"{i} {j}", "a & b") for j in range(3)] for i in range(2)]
+    drawing.grid(10, 20, 30, fills, words, keys=keys)
+    assert cells(fill_at, drawing, 10, 20, 30, 2, 3) == fills
+    assert cells(text_at, drawing, 10, 20, 30, 2, 3) == read
+    groups = svg(drawing).findall(f"{SVG}g")
+    assert [g.get("data-key") for g in groups] == ["0 0", "0 1", "0 2", "1 0", "1 1", "1 2"]
+    assert {g.get("data-from") for g in groups} == {"a & b"}
+    assert [len(g) for g in groups] == [2, 1, 2, 2, 2, 1]  # a rectangle, and its words
+
+
+# --- what can be touched --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def touched():
+    """Two tokens, the pairs they make, and a table of two entries."""
+    drawing = Drawing(90, 30, "Pairs.")
+    tokens = [part(f"token {n}", {"query": n}, token=n) for n in range(2)]
+    drawing.touch("tokens", 0, 0, 10, None, [part()], tokens)
+    rows = [part(f"i {n}", {"query": n}, query=n, token=n) for n in range(2)]
+    columns = [part(f"j {n}", {"key": n}, key=n, token=n) for n in range(2)]
+    entries = [part(f"entry {n}", entry=n) for n in (0, 1)]
+    cells = [entries[0], entries[1], entries[1], entries[0]]
+    drawing.touch("pairs", 30, 0, 10, 10, rows, columns, cells, drag=[Drag("query", "down", 10)])
+    drawing.touch("table", 60, 0, 10, 10, entries, [part()])
+    return drawing
+
+
+def test_what_belongs_together_lights_up(touched):
+    first = {("pairs", 0, 0), ("pairs", 0, 1), ("pairs", 1, 0), ("tokens", 0, 0)}
+    assert touched.lit("tokens", 0, 0) == first  # a token, its row and its column
+    pair = {("pairs", 0, 1), ("tokens", 0, 0), ("tokens", 0, 1), ("table", 1, 0)}
+    assert touched.lit("pairs", 0, 1) == pair  # not the pair of the same tokens turned round
+    assert touched.lit("table", 1, 0) == {("table", 1, 0), ("pairs", 0, 1), ("pairs", 1, 0)}
+    assert Drawing(1, 1).fields() == {}
+    with pytest.raises(KeyError):
+        touched.lit("nowhere")
+
+
+def test_a_place_says_what_its_row_its_column_and_its_cell_say(touched):
+    place = touched.place("pairs", 1, 0)
+    assert place.sets == {"query": 1, "key": 0} and place.name == "i 1, j 0, entry 1"
+    assert place.about == {"query-1", "token-1", "key-0", "token-0", "entry-1"}
+    assert part(pair=(3, 7), token=[1, 2], padding=None).about == {"pair-3-7", "token-1", "token-2"}
+    with pytest.raises(ValueError, match="cells must be 2 x 1 parts, got 3 in 'odd'"):
+        touched.touch("odd", 0, 0, 5, None, [part()] * 2, [part()], [part()] * 3)
+
+
+def test_svg_carries_it_and_png_does_not(touched):
+    fields = svg(touched).findall(f"{SVG}g")
+    assert [field.get("data-panel") for field in fields] == ["tokens", "pairs", "table"]
+    assert {field.get("class") for field in fields} == {"swin-field"}
+    said = json.loads(fields[1].get("data-field"))
+    assert said["rows"][1] == {"about": "query-1 token-1", "sets": {"query": 1}, "name": "i 1"}
+    assert len(said["cells"]) == 4 and said["drag"][0]["name"] == "query"
+    assert svg(touched).get("role") == "group" and fields[0].get("tabindex") == "0"
+    bare = Drawing(90, 30, "Pairs.")
+    assert touched.png() == bare.png()
+
+
+def test_a_stored_picture_is_whole(touched):
+    root = ET.fromstring(touched.page_svg())
+    script = root.find(f"{SVG}script").text
+    assert "touch(document.currentScript" in script and "import" not in script
+    assert "model." not in script  # nothing that needs a kernel
+
+
+def test_a_still_says_how_to_bring_it_to_life():
+    drawing = Drawing(400, 100, "A sentence of some length, " * 5)
+    height = mpl_image.imread(io.BytesIO(drawing.still("Run this cell.", 1)), format="png").shape[0]
+    assert height >= 100 + 17 * 4 and len(drawing.shapes) == 0
 
 
 def test_a_grids_lines_and_frames():

@@ -1,6 +1,8 @@
 """Bad input: an error of the documented kind, which names the argument and what it was."""
 
 import inspect
+import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -419,3 +421,42 @@ def test_the_good_neighbours_of_these_calls_pass():
     assert swin(ape=True, img_size=8)(images).shape == (1, 1000)
     assert model_flops(swin(), 8, 8) > 0
     assert a_record().map_of(7, 7).shape == (1, 1, 8, 8)
+
+
+def test_a_forward_checks_where_a_user_calls():
+    """The images, once each block and each merging; not every step on the way through a block."""
+    model, checks = swin(depths=(2, 2)).eval(), Counter()
+
+    def count(frame, event, arg):
+        if event == "call" and frame.f_globals.get("__name__") == "swinlib._checks":
+            checks[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        model(images)
+    finally:
+        sys.setprofile(before)
+    assert checks["check_feature_map"] == 4 + 3  # blocks; a merging, its reordering and padding
+    assert checks["to_pair"] == 1  # of that padding
+
+
+@pytest.mark.parametrize(
+    "function, valid",
+    [(f, valid) for f, valid, _ in ARGUMENTS if hasattr(f, "__wrapped__")],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_calls_that_python_itself_refuses(function, valid):
+    """As without a check in front: too few arguments, too many, of another name, one twice."""
+    first, values = next(iter(valid)), valid.values()
+    for args, kwargs in [
+        ((), {}),
+        ((*values, 1), {}),
+        ((), valid | {"nothing": 1}),
+        (values, {first: valid[first]}),
+    ]:
+        with pytest.raises(TypeError) as with_checks:
+            function(*args, **kwargs)
+        with pytest.raises(TypeError) as without:
+            function.__wrapped__(*args, **kwargs)
+        assert str(with_checks.value) == str(without.value)

@@ -1,8 +1,6 @@
 """swinlib.lab.widgets.explorer: the controls, without a browser."""
 
 import base64
-import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,7 +8,7 @@ pytest.importorskip("ipywidgets")
 
 from swinlib.lab import widgets  # noqa: E402
 from swinlib.lab.drawing import Drawing  # noqa: E402
-from swinlib.lab.widgets.explorer import Choice, Explorer, Number, Switch  # noqa: E402
+from swinlib.lab.widgets.explorer import ALIVE, Choice, Explorer, Number, Switch  # noqa: E402
 
 drawn = []  # the states for which the explorer below has drawn
 
@@ -99,12 +97,12 @@ def test_the_draw_function_gets_exactly_the_state(toy):
 )
 def test_what_is_rejected_changes_nothing(toy, wrong, word):
     toy.set(size=5, place=1)
-    before, picture, limits = toy.state, toy.picture.value, bounds_of(toy)
+    before, picture, limits = toy.state, toy.svg, bounds_of(toy)
     drawn.clear()
     with pytest.raises(ValueError) as error:
         toy.set(**wrong)
     assert word in str(error.value)
-    assert (toy.state, toy.picture.value, bounds_of(toy)) == (before, picture, limits)
+    assert (toy.state, toy.svg, bounds_of(toy)) == (before, picture, limits)
     assert drawn == []
     toy.set(size=6)  # and it goes on
     assert drawn == [before | {"size": 6}]
@@ -123,22 +121,22 @@ def test_no_such_control(toy):
 
 
 def bounds_of(toy):
-    """Lowest and highest value of every number, which field and slider agree upon."""
-    numbers = {name: part for name, part in toy.parts.items() if isinstance(part, Number)}
-    for part in numbers.values():
-        slider = part.slider
-        assert (slider.min, slider.max, slider.value) == (part.main.min, part.main.max, part.value)
-    return {name: (part.main.min, part.main.max) for name, part in numbers.items()}
+    """Lowest and highest value of every number, as the page is told."""
+    numbers = {said["name"]: said for said in toy.panel if said["kind"] == "number"}
+    for name, said in numbers.items():
+        part = toy.parts[name]
+        assert (said["low"], said["high"], said["value"]) == (part.low, part.high, part.value)
+    return {name: (said["low"], said["high"]) for name, said in numbers.items()}
 
 
 def test_bounds_follow(toy):
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 4), "late": (1, 5)}
-    toy.parts["size"].main.value = 9
+    toy.touch(size=9)
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 8), "late": (1, 9)}
-    toy.parts["place"].main.value = 8
+    toy.touch(place=8)
     assert bounds_of(toy)["late"] == (4, 9)
     assert toy.state["late"] == 4  # carried along
-    toy.parts["size"].main.value = 1
+    toy.touch(size=1)
     assert bounds_of(toy) == {"size": (1, 9), "place": (0, 0), "late": (0, 1)}
     assert toy.state == {"kind": "a", "size": 1, "place": 0, "late": 1, "loud": False}
 
@@ -146,9 +144,9 @@ def test_bounds_follow(toy):
 def test_bounds_that_leap_over_each_other():
     number = Number("n", 3, 0, 5)
     number.narrow(7, 9)
-    assert (number.main.min, number.main.max, number.value, number.slider.value) == (7, 9, 7, 7)
+    assert (number.low, number.high, number.value) == (7, 9, 7)
     number.narrow(0, 2)
-    assert (number.slider.min, number.slider.max, number.value, number.slider.value) == (0, 2, 2, 2)
+    assert (number.low, number.high, number.value) == (0, 2, 2)
     with pytest.raises(NotImplementedError):
         Switch("s").narrow(0, 1)
 
@@ -158,80 +156,71 @@ def test_bounds_that_leap_over_each_other():
 
 def test_one_redraw_for_each_change(toy):
     moves = [
-        lambda: setattr(toy.parts["size"].main, "value", 8),
-        lambda: setattr(toy.parts["size"].slider, "value", 9),  # as dragged in the browser
-        lambda: setattr(toy.parts["place"].slider, "value", 8),  # carries `late` along
-        lambda: setattr(toy.parts["size"].slider, "value", 1),  # carries both along
-        lambda: setattr(toy.parts["kind"].main, "value", "b"),
-        lambda: setattr(toy.parts["loud"].main, "value", True),
-        lambda: toy.set(size=9, place=3, late=4, kind="a", loud=False),
-        toy.reset,
+        {"size": 8},
+        {"place": 7},  # carries `late` along
+        {"size": 1},  # carries both along
+        {"kind": "b"},
+        {"loud": True},
+        {"size": 9, "place": 3, "late": 4, "kind": "a", "loud": False},
+        {"reset": True},
     ]
     for count, move in enumerate(moves, start=1):
-        move()
+        toy._told(toy, move, None)
         assert len(drawn) == count and drawn[-1] == toy.state
-        assert toy.drawing.svg() in toy.picture.value
+        assert (toy.svg, toy.caption) == (toy.drawing.svg(), toy.drawing.caption)
         drawn.pop()  # by the line above
-    toy.parts["size"].main.value = toy.parts["size"].main.value
+        drawn.pop() if len(drawn) > count else None
+    toy.touch(size=toy.state["size"])
     assert len(drawn) == len(moves)  # no change, no picture
 
 
 def test_the_picture_is_sent_once_for_each_change(toy):
     sent = []
-    toy.picture.observe(sent.append, names="value")
-    toy.parts["place"].slider.value = 4
-    toy.parts["size"].slider.value = 1
+    toy.observe(sent.append, names="svg")
+    toy.touch(place=4)
+    toy.touch(size=1)
     toy.set(size=9, place=8)
     assert len(sent) == 3
 
 
-def test_the_reset_button(toy):
-    toy.set(kind="b", size=9, place=8, late=8, loud=True)
-    drawn.clear()
-    controls = toy.children[0].children
-    button = next(child for child in controls if getattr(child, "description", "") == "reset")
-    button.click()
-    assert toy.state == FIRST and len(drawn) == 1
+def test_a_hand_goes_too_far_and_is_stopped(toy):
+    toy.touch(size=99, place=-3)
+    assert toy.state == FIRST | {"size": 9, "place": 0}
+    for wrong in ({"size": 3.5}, {"size": True}, {"kind": "c"}, {"loud": 1}):
+        with pytest.raises(ValueError):
+            toy.touch(**wrong)
+    with pytest.raises(TypeError, match="sise"):
+        toy.touch(sise=4)
+    assert toy.state == FIRST | {"size": 9, "place": 0}
+
+
+def test_the_page_is_answered_whatever_it_says(toy, monkeypatch):
+    answers = []
+    monkeypatch.setattr(toy, "send", lambda content, buffers=None: answers.append(content))
+    for said in ({"size": 7}, {"size": 7}, {"size": "x"}, {"sise": 1}, {"reset": True}):
+        toy._told(toy, said, None)
+    assert len(answers) == 5 and toy.state == FIRST
 
 
 # --- what is shown --------------------------------------------------------------------------------
 
 
-def test_every_control_has_a_label_and_a_field_for_the_keyboard(toy):
-    for part in toy.parts.values():
-        assert part.main.description
-        if not isinstance(part, Switch):
-            assert part.main.tooltip == part.main.description  # else the page says null
-    for part in (toy.parts["size"], toy.parts["place"]):
-        assert part.main is not part.slider and part.main in part.box.children
-
-
-def test_the_page_holds_the_picture_and_its_caption(toy):
-    class Text(HTMLParser):
-        caption, inside = "", False
-
-        def handle_starttag(self, tag, attributes):
-            self.inside = tag == "figcaption"
-
-        def handle_data(self, data):
-            self.caption += data if self.inside else ""
-
-    page = Text()
-    page.feed(toy.picture.value)
-    assert page.caption == toy.drawing.caption
-    assert "&" in page.caption
-    root = ET.fromstring(toy.picture.value)  # whole, with nothing left open
-    # On a narrow page the picture stays readable, and is scrolled within its own box.
-    (scrolled,) = [box for box in root if "overflow-x:auto" in box.get("style")]
-    (svg,) = scrolled
-    assert "min-width:48px" in svg.get("style") and float(svg.get("width")) == 60
+def test_the_page_is_told_all_of_every_control(toy):
+    assert [said["name"] for said in toy.panel] == list(toy.parts)
+    for said in toy.panel:
+        part = toy.parts[said["name"]]
+        assert said["label"] and said["value"] == part.value
+        assert said["kind"] in ("number", "choice", "switch")
+        assert {"rare", "play"} <= said.keys()
+    toy.touch(kind="b", size=2)
+    assert [said["value"] for said in toy.panel] == list(toy.state.values())
 
 
 def test_files(toy, tmp_path):
     toy.set(size=9)
     toy.save(tmp_path / "toy.svg")
     toy.save(str(tmp_path / "toy.png"))
-    assert (tmp_path / "toy.svg").read_text(encoding="utf-8") == toy.drawing.svg()
+    assert (tmp_path / "toy.svg").read_text(encoding="utf-8") == toy.drawing.page_svg()
     assert (tmp_path / "toy.png").read_bytes() == toy.drawing.png()
     for name in ("toy.pdf", "toy"):
         with pytest.raises(ValueError, match=r"\.svg or \.png"):
@@ -240,13 +229,20 @@ def test_files(toy, tmp_path):
 
 
 def test_a_still_is_left_behind(toy):
-    bundle = toy._repr_mimebundle_()
+    bundle, metadata = toy._repr_mimebundle_()
     assert bundle["text/plain"] == repr(toy) == "Toy()"  # the same in every state
-    assert base64.b64decode(bundle["image/png"]) == toy.drawing.png()
+    assert base64.b64decode(bundle["image/png"]) == toy.drawing.still(ALIVE)
+    assert metadata["image/png"]["alt"] == toy.drawing.caption
     assert "application/vnd.jupyter.widget-view+json" in bundle
     still = bundle["image/png"]
     toy.set(size=9)
-    assert toy._repr_mimebundle_()["image/png"] != still
+    assert toy._repr_mimebundle_()[0]["image/png"] != still
+
+
+def test_a_still_may_show_more_than_the_beginning():
+    toy = Toy(still={"kind": "b"}, size=4)
+    assert toy.still_drawing() == draw(**FIRST | {"kind": "b", "size": 4, "late": 1})
+    assert toy.state["kind"] == "a" and toy.drawing != toy.still_drawing()
 
 
 # --- the package ----------------------------------------------------------------------------------

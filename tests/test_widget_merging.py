@@ -113,9 +113,9 @@ def test_the_official_order():
 
 def test_no_setting_is_impossible():
     widget = MergingExplorer(height=10, width=10, token=24)
-    widget.parts["width"].main.value = 3
-    assert widget.state["token"] == widget.parts["token"].main.max == 9
-    widget.parts["height"].main.value = 1
+    widget.touch(width=3)
+    assert widget.state["token"] == widget.parts["token"].high == 9
+    widget.touch(height=1)
     assert widget.state["token"] == 1
     check_svg(widget.drawing)
 
@@ -132,5 +132,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("06 merging", lambda: draw_merging(10, 10, 3, 24).svg())

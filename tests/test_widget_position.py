@@ -91,8 +91,8 @@ def test_a_given_table_is_looked_up():
     widget = PositionExplorer(window_size=(2, 5), table=table, query=6, key=4, head=1)
     number = numbers_by_hand(2, 5)[2][6, 4]
     assert f"Head 1 adds {2 * number + 1:+.2f}" in widget.drawing.caption
-    assert widget.parts["window_rows"].main.max == widget.parts["window_rows"].main.min == 2
-    assert widget.parts["head"].main.max == 1
+    assert widget.parts["window_rows"].high == widget.parts["window_rows"].low == 2
+    assert widget.parts["head"].high == 1
     square = PositionExplorer(table=torch.randn(169, 4))
     assert (square.state["window_rows"], square.state["window_columns"]) == (7, 7)
     check_svg(PositionExplorer(table=torch.randn(23 * 23, 1), query=143, key=0).drawing)
@@ -102,10 +102,10 @@ def test_a_given_table_is_looked_up():
 
 def test_no_setting_is_impossible():
     widget = PositionExplorer(window_size=7, query=48, key=40)
-    widget.parts["window_columns"].main.value = 2
+    widget.touch(window_columns=2)
     assert widget.state["query"] == widget.state["key"] == 13
-    widget.parts["window_rows"].main.value = 1
-    assert widget.state["query"] == widget.parts["query"].main.max == 1
+    widget.touch(window_rows=1)
+    assert widget.state["query"] == widget.parts["query"].high == 1
     check_svg(widget.drawing)
 
 
@@ -123,5 +123,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("05 position", lambda: draw_relative_position(7, 7, 16, 30).svg())

@@ -154,9 +154,9 @@ def test_drawing_says_what_the_model_says(case):
 def test_no_setting_is_impossible():
     model = make_model(depths=(2, 1), num_heads=(4, 2), embed_dim=16)
     widget = TrainedAttentionExplorer(model, make_images(), mean=MEAN, std=STD, block=2, head=3)
-    widget.parts["stage"].main.value = 2
+    widget.touch(stage=2)
     assert widget.state["block"] == 1 and widget.state["head"] == 1
-    assert (widget.parts["row"].main.max, widget.parts["column"].main.max) == (7, 7)
+    assert (widget.parts["row"].high, widget.parts["column"].high) == (7, 7)
     check_svg(widget.drawing)
 
 
@@ -197,6 +197,7 @@ def test_one_pass_for_each_picture():
     assert len(passes) == 3
 
 
+@pytest.mark.clock
 def test_fast_enough():
     model = make_model(patch_size=2, window_size=8)
     image = make_images(1, 32, 32)[0]

@@ -224,9 +224,9 @@ def test_states_of_all_kinds():
 
 def test_no_setting_is_impossible():
     explorer = WindowExplorer(height=56, width=56, window_size=2, window=783)
-    explorer.parts["window_size"].slider.value = 14
+    explorer.touch(window_size=14)
     assert explorer.state["window"] == 15
-    explorer.parts["height"].main.value = 1
+    explorer.touch(height=1)
     assert explorer.state["window"] == 3
     with pytest.raises(ValueError, match="window must be a whole number from 0 to 3, got 4"):
         explorer.set(window=4)
@@ -239,6 +239,7 @@ def test_the_widget(tmp_path):
     assert WindowExplorer(**explorer.state).state == explorer.state == move
 
 
+@pytest.mark.clock
 def test_fast_enough():
     for M in (2, 3, 7):
         check_time(f"03 windows, 56 x 56, M = {M}", lambda M=M: draw_windows(56, 56, M, 5).svg())

@@ -9,6 +9,8 @@ import pytest
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
+from swinlib.lab.widgets.explorer import ALIVE
+
 SVG = "{http://www.w3.org/2000/svg}"
 SLOW = 0.3  # seconds; far above what is promised, since test machines are busy
 
@@ -37,7 +39,7 @@ def text_length(text: str, bold: bool) -> float:
 def check_svg(drawing) -> None:
     """XML with the caption for screen readers; texts that can be read, none beyond the edge."""
     root = ET.fromstring(drawing.svg())
-    assert root.get("role") == "img"
+    assert root.get("role") == ("group" if drawing.fields() else "img")
     assert root.get("aria-label") == root.find(f"{SVG}title").text == drawing.caption
     assert drawing.caption.strip()
     for element in root.iter(f"{SVG}text"):
@@ -54,35 +56,61 @@ def check_svg(drawing) -> None:
 
 def check_widget(widget, move: dict, tmp_path) -> None:
     """State, reset, files and the still picture; `move` is a state other than the first."""
-    first, before = widget.state, widget.picture.value
+    first, before = widget.state, widget.svg
     widget.set(**move)
     moved = widget.state
     assert moved == first | move != first
-    assert widget.drawing.svg() in widget.picture.value
-    assert widget.picture.value != before
+    assert (widget.svg, widget.caption) == (widget.drawing.svg(), widget.drawing.caption)
+    assert widget.svg != before
     widget.set(**moved)
     assert widget.state == moved
 
-    name, part = next((n, p) for n, p in widget.parts.items() if hasattr(p.main, "max"))
+    name, part = next((n, p) for n, p in widget.parts.items() if hasattr(p, "high"))
     with pytest.raises(ValueError, match=name):
-        widget.set(**{name: part.main.max + 1})
+        widget.set(**{name: part.high + 1})
     with pytest.raises(TypeError, match="colour_of_the_sky"):
         widget.set(colour_of_the_sky=1)
     assert widget.state == moved
 
     widget.save(tmp_path / "picture.svg")
-    assert (tmp_path / "picture.svg").read_text(encoding="utf-8") == widget.drawing.svg()
+    assert (tmp_path / "picture.svg").read_text(encoding="utf-8") == widget.drawing.page_svg()
     widget.save(tmp_path / "picture.png")
     png = (tmp_path / "picture.png").read_bytes()
     assert png.startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="svg"):
         widget.save(tmp_path / "picture.pdf")
-    bundle = widget._repr_mimebundle_()
-    assert base64.b64decode(bundle["image/png"]) == png
+    bundle, metadata = widget._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]) == widget.still_drawing().still(ALIVE)
+    assert metadata["image/png"]["alt"] == widget.still_drawing().caption
     assert bundle["text/plain"] == repr(widget) == f"{type(widget).__name__}()"
 
+    check_touch(widget)
     widget.reset()
-    assert widget.state == first and widget.picture.value == before
+    assert widget.state == first and widget.svg == before
+
+
+def check_touch(widget) -> None:
+    """Whatever a place of the picture sets, and wherever it is dragged, the widget can show."""
+    drawing, state = widget.drawing, widget.state
+    names = set()
+    for panel, field in drawing.fields().items():
+        rows, columns = len(field["rows"]), len(field["columns"])
+        assert panel and field["width"] > 0 and field["height"] > 0
+        assert -9 <= field["x"] and field["x"] + columns * field["width"] <= drawing.width + 9
+        assert -9 <= field["y"] and field["y"] + rows * field["height"] <= drawing.height + 9
+        for row, column in {(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)}:
+            place = drawing.place(panel, row, column)
+            assert place.name, f"{panel} {row} {column} has no name to be read out"
+            names |= place.sets.keys()
+            widget.touch(**place.sets)
+            widget.set(**state)
+        names |= {drag.name for drag in field["drag"]}
+        for drag in field["drag"]:
+            assert drag.axis in ("right", "down") and drag.pixels > 0 and drag.low <= drag.high
+    assert names <= widget.parts.keys()
+    assert len({s["key"] for _, s in drawing.shapes if "key" in s}) == drawing.svg().count(
+        "data-key"
+    )
 
 
 def check_time(name: str, draw, times: int = 5) -> None:

@@ -1,4 +1,4 @@
-"""What the measurements look like: as lines, as the README's table, and as bars."""
+"""What the measurements look like: as lines, as a table, and as bars."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def line(row: dict) -> str:
 
 
 def markdown(results: dict) -> str:
-    """The table of the README: times as fast as torchvision, median [quartiles]."""
+    """The table of data/bench/README.md: times as fast as torchvision, median [quartiles]."""
     names = ["timm", "swinlib", "floor"]
     lines = ["| task | timm | swinlib | bare products |", "| --- | --- | --- | --- |"]
     for row in results["rows"]:

@@ -28,8 +28,10 @@ from nbform import WIDGET_VIEW, names_of, text
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
-PAGES, HTML = BUILD / "pages", BUILD / "html"
-PROJECT = ("CONTRIBUTING.md", "CHANGELOG.md")
+PROJECT = (
+    *("data/bench/README.md", "data/runs/README.md", "docs/ports.md"),
+    *("CONTRIBUTING.md", "CHANGELOG.md"),
+)
 LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 API = """# Public API
@@ -56,17 +58,38 @@ NAVIGATION = """
 
 def main() -> int:
     shutil.rmtree(BUILD, ignore_errors=True)
-    lay_out(PAGES)
+    failed = build(BUILD)
+    if not failed:
+        print(f"The site is in {(BUILD / 'html').relative_to(ROOT)}: open index.html there.")
+    return failed
+
+
+def build(folder: Path) -> int:
+    """Makes folder/html, and says whether Sphinx had something to complain about."""
+    pages, static, html = folder / "pages", folder / "static", folder / "html"
+    pictures = lay_out(pages)
+    static.mkdir()
+    hand(static)
+    mathematics_font(static / "mathematics.woff")
     command = [*(sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet")]
-    command += ["-c", str(DOCS), "-d", str(BUILD / "doctrees"), str(PAGES), str(HTML)]
+    command += ["-c", str(DOCS), "-d", str(folder / "doctrees")]
+    command += ["-D", f"html_static_path=_static,{static}", str(pages), str(html)]
     failed = subprocess.run(command, cwd=ROOT).returncode
     if not failed:
         for path in notebooks():  # for whoever wants to run one
-            shutil.copy(path, HTML / "notebooks")
-        mathematics_font(HTML / "_static" / "mathematics.woff")
-        (HTML / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
-        print(f"the site is in {HTML.relative_to(ROOT)}: open index.html")
+            shutil.copy(path, html / "notebooks")
+        for name, data in pictures.items():
+            (html / "notebooks" / name).write_bytes(data)
+        (html / ".nojekyll").touch()  # or Pages leaves out the folders that begin with _
     return failed
+
+
+def hand(folder: Path) -> None:
+    """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
+    from swinlib.lab.drawing import SCRIPT
+
+    words = SCRIPT.read_text(encoding="utf-8")
+    (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
 def notebooks() -> list[Path]:
@@ -93,32 +116,41 @@ def mathematics_font(path: Path) -> None:
 # --- pages ----------------------------------------------------------------------------------------
 
 
-def lay_out(folder: Path) -> None:
-    """Writes the sources of all pages."""
+def lay_out(folder: Path) -> dict[str, bytes]:
+    """Writes the sources of all pages; returns the lessons' pictures by their file's name."""
     (folder / "notebooks").mkdir(parents=True)
     lessons = [f"notebooks/{path.stem}" for path in notebooks()]
-    project = [name for name in PROJECT if (ROOT / name).exists()]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for caption, pages in (("Lessons", lessons), ("swinlib", ["api"]), ("Project", project)):
+    for caption, pages in (("Lessons", lessons), ("swinlib", ["api"]), ("Project", PROJECT)):
         readme += NAVIGATION.format(caption=caption, pages="\n".join(pages))
     write_page(folder, "index.md", readme)
-    for name in project:
+    for name in PROJECT:
         write_page(folder, name, (ROOT / name).read_text(encoding="utf-8"))
     (folder / "api.md").write_text(api(), encoding="utf-8")
+    pictures: dict[str, bytes] = {}
     for path in notebooks():
-        lesson = json.loads(path.read_text(encoding="utf-8"))
-        Lesson(lesson, path.stem, folder / "notebooks").write()
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        lesson = Lesson(notebook, path.stem, folder / "notebooks")
+        lesson.write()
+        pictures |= lesson.pictures
+    return pictures
 
 
 def write_page(folder: Path, name: str, markdown: str) -> None:
-    """Writes a page, and beside it the files that it links to."""
-    markdown = markdown.replace("](README.md", "](index.md")
-    (folder / name).write_text(markdown, encoding="utf-8")
+    """Writes a page, and the files that it links to, where they are in the course."""
+    here = (folder / name).parent
+    here.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(LINK.sub(to_index, markdown), encoding="utf-8")
     for link, _ in LINK.findall(markdown):
-        source, target = ROOT / link, folder / link
+        source, target = (ROOT / name).parent / link, here / link
         if source.is_file() and source.suffix not in (".md", ".ipynb"):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+
+
+def to_index(link: re.Match) -> str:
+    """The course's README is the start page; links to those of folders stay."""
+    return re.sub(r"\]\(((\.\./)*)README\.md", r"](\1index.md", link[0])
 
 
 def api() -> str:
@@ -157,12 +189,16 @@ class Lesson:
     Args:
         notebook: as parsed from its JSON; it is changed.
         name: without an ending.
-        folder: for the page and its pictures.
+        folder: for the page.
+
+    Attributes:
+        pictures: files that are to lie beside the finished page, once it is written.
     """
 
     def __init__(self, notebook: dict, name: str, folder: Path):
         self.notebook, self.name, self.folder = notebook, name, folder
         self.cells = notebook["cells"]
+        self.pictures: dict[str, bytes] = {}
 
     def write(self) -> None:
         for number, cell in enumerate(self.cells):
@@ -171,11 +207,11 @@ class Lesson:
                 if WIDGET_VIEW in data and (explorer := explorer_of(self.cells, number)):
                     output["data"] = {"text/html": live_still(explorer)}
                 elif "image/png" in data:
-                    alt = alternative_text(output) or self.caption(number)
                     file = f"{self.name}-{cell['id']}-{place}.png"
-                    (self.folder / file).write_bytes(base64.b64decode(text(data["image/png"])))
-                    alt = re.sub(r"([\\\[\]`*_$<>])", r"\\\1", " ".join(alt.split()))
-                    output["data"] = {"text/markdown": f"![{alt}]({file})"}
+                    self.pictures[file] = base64.b64decode(text(data["image/png"]))
+                    about = output.get("metadata", {}).get("image/png", {})
+                    about = {"alt": self.caption(number)} | about
+                    output["data"] = {"text/html": picture(file, about)}
         path = self.folder / f"{self.name}.ipynb"
         path.write_text(json.dumps(self.notebook), encoding="utf-8")
 
@@ -249,11 +285,15 @@ def panel(explorer, attributes: str = "", hidden: bool = False) -> str:
     )
 
 
+def picture(file: str, about: dict) -> str:
+    """A stored picture; `about` holds its alternative text, and its size on the page."""
+    size = [f'{name}="{round(about[name])}"' for name in ("width", "height") if name in about]
+    return f'<img class="swin-picture dark-light" src="{file}" alt="{escape(about["alt"])}" ' + (
+        " ".join([*size, "/>"])
+    )
+
+
 # --- words ----------------------------------------------------------------------------------------
-
-
-def alternative_text(output: dict) -> str:
-    return output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
 def plain(markdown: str) -> str:

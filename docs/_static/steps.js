@@ -1,4 +1,10 @@
-// Steps through an explorer's drawings, which were all made when the site was built.
+// The explorers' drawings answer to the pointer, as in a notebook; those of an explorer with steps,
+// which were all made when the site was built, can be stepped through.
+
+import { move, touch } from "./touch.js";
+
+for (const panel of document.querySelectorAll(".swin-panel")) touch(panel);
+
 for (const figure of document.querySelectorAll("[data-steps]")) {
   const panels = [...figure.querySelectorAll("[data-step]")];
   let now = panels.findIndex((panel) => !panel.hidden), timer = null;
@@ -12,9 +18,13 @@ for (const figure of document.querySelectorAll("[data-steps]")) {
     return made;
   };
   const show = (number) => {
+    const before = new Map();
+    for (const part of panels[now].querySelectorAll("[data-key]"))
+      before.set(part.dataset.key, part.getBBox());
     panels[now].hidden = true;
     now = number;
     panels[now].hidden = false;
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) move(panels[now], before);
     name.textContent = panels[now].dataset.step;
     back.disabled = now === 0;
     on.disabled = now === panels.length - 1;

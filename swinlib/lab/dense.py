@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swinlib.training.devices import autocast
 from swinlib.training.loop import parameter_groups
 
 
@@ -51,7 +52,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
     for step in range(1, steps + 1):
         pictures, wanted = draw()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with autocast(pictures.device, precision):
             found = (scores or model)(pictures).float()
         loss = F.cross_entropy(found, wanted)
         optimizer.zero_grad()

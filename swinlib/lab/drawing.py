@@ -2,12 +2,28 @@
 
 Both come from the same list, so the still picture is the live one. Lengths are in pixels, x to the
 right and y down.
+
+What can be touched lies over the shapes as *fields*: grids of places, each of which says what it is
+about (``token=54``), what a click on it sets (``sets={"query": 0}``) and its name. Two places light
+up together if one is about all that the other is about: a token and its row of the mask, a pair
+and its two tokens. In SVG a field is ``<g class="swin-field" data-panel="map" data-field="{...}">``
+with a `Field` as JSON, which widgets/touch.js reads; in PNG it is nothing. Shapes with a `key` are
+``<g data-key="...">``: in a live picture they glide from where the key was before.
+
+Colours of the page: white is the paper, and lines and letters without a colour of their own are its
+ink. A page may set the variables ``--swin-paper``, ``--swin-ink`` and ``--swin-grey``.
 """
 
 import base64
 import io
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import groupby
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from matplotlib import image as mpl_image
@@ -16,11 +32,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor
 
-from swinlib.lab.style import INK, tint
+from swinlib.lab.style import ACCENT, INK, tint
 
 GREY = "#6b7580"
 FONT = "DejaVu Sans, Verdana, sans-serif"
 READABLE = 0.8  # of the full size
+WHITE = "#ffffff"
+STYLE = (
+    "<style>.swin-paper{fill:var(--swin-paper,#ffffff)}.swin-ink{fill:var(--swin-ink,#222222)}"
+    f".swin-grey{{fill:var(--swin-grey,{GREY})}}line.swin-ink{{stroke:var(--swin-ink,#222222)}}"
+    "</style>"
+)
+SCRIPT = Path(__file__).parent / "widgets" / "touch.js"
 
 
 @cache
@@ -45,6 +68,60 @@ def short(number: int) -> str:
     return f"{number:,}"
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a place stands for; a row, a column and a cell of a field each say their share of it.
+
+    Attributes:
+        about: things such as "token-54".
+        sets: what a click changes, as keywords of the widget's state.
+        name: for screen readers.
+    """
+
+    about: frozenset[str] = frozenset()
+    sets: dict = field(default_factory=dict)
+    name: str = ""
+
+    def as_json(self) -> dict:
+        said = {"about": " ".join(sorted(self.about)), "sets": self.sets, "name": self.name}
+        return {name: value for name, value in said.items() if value}
+
+
+def part(name: str = "", sets: dict | None = None, **about) -> Part:
+    """A `Part` about things: ``token=54``, ``pair=(3, 7)``, several as a list; None is nothing."""
+    things = []
+    for kind, numbers in about.items():
+        for number in numbers if isinstance(numbers, list) else [numbers]:
+            digits = "-".join(map(str, number if isinstance(number, tuple) else (number,)))
+            things += [] if number is None else [f"{kind}-{digits}"]
+    return Part(frozenset(things), sets or {}, name)
+
+
+def counted(count: int, control: str) -> list[Part]:
+    """Rows or columns of a field that set a control to their number."""
+    return [part(f"{control} {number}", {control: number}) for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Drag:
+    """A control that follows the hand.
+
+    Attributes:
+        name: of the control.
+        axis: "right" or "down", the hand's way that counts.
+        pixels: for one step of the control.
+        step: by which it changes.
+        low, high: how many steps it may go from where it is.
+    """
+
+    name: str
+    axis: str
+    pixels: float
+    step: int = 1
+    low: int = -(10**6)
+    high: int = 10**6
+
+
 @dataclass
 class Drawing:
     """A picture of width x height pixels, with a sentence that says what it shows.
@@ -59,58 +136,118 @@ class Drawing:
     height: float
     caption: str = ""
     shapes: list[tuple[str, dict]] = field(default_factory=list)
+    key: str | None = field(default=None, repr=False)
+    origin: str | None = field(default=None, repr=False)
+
+    def _add(self, kind: str, **shape) -> None:
+        key = {} if self.key is None else {"key": self.key, "origin": self.origin}
+        self.shapes.append((kind, shape | key))
+
+    @contextmanager
+    def moving(self, key: str | None, origin: str | None = None) -> Iterator[None]:
+        """What is drawn within is one thing, that keeps its key from picture to picture.
+
+        Args:
+            key: unlike all others in a picture; None for what does not move.
+            origin: the key it comes from where there was none like it.
+        """
+        before, (self.key, self.origin) = (self.key, self.origin), (key, origin)
+        yield
+        self.key, self.origin = before
+
+    def touch(
+        self,
+        panel: str,
+        x: float,
+        y: float,
+        width: float,
+        height: float | None = None,
+        rows: Sequence[Part] = (Part(),),
+        columns: Sequence[Part] = (Part(),),
+        cells: Sequence[Part] | None = None,
+        drag: Sequence[Drag] = (),
+        follow: bool = False,
+    ) -> None:
+        """A field with its top left corner at (x, y): places that light up, and can be clicked.
+
+        A place says what its row, its column and its cell say together.
+
+        Args:
+            panel: the field's name, unlike all others in the picture.
+            width, height: of a place, in pixels; squares by default.
+            rows, columns: a `Part` for each, or one for all of a single one.
+            cells: a `Part` for each place, row by row, or none.
+            drag: what dragging changes.
+            follow: whether the pointer sets what a click sets.
+
+        Raises:
+            ValueError: cells that are not rows times columns.
+        """
+        if cells is not None and len(cells) != len(rows) * len(columns):
+            raise ValueError(
+                f"cells must be {len(rows)} x {len(columns)} parts, got {len(cells)} in {panel!r}"
+            )
+        height = width if height is None else height
+        place = {"panel": panel, "x": x, "y": y, "width": width, "height": height}
+        parts = {"rows": rows, "columns": columns, "cells": cells}
+        self.shapes.append(("field", place | parts | {"drag": drag, "follow": follow}))
+
+    def handle(self, panel: str, x: float, y: float, drag: Sequence[Drag]) -> None:
+        """A small square around (x, y) to drag by; `panel` says what it drags."""
+        self.rect(x - 5, y - 5, 10, 10, WHITE, ACCENT, 2)
+        self.touch(panel, x - 8, y - 8, 16, rows=(Part(name=panel),), drag=drag)
+
+    def place(self, panel: str, row: int = 0, column: int = 0) -> Part:
+        """What a place of a field says.
+
+        Raises:
+            KeyError: there is no such field.
+        """
+        return _place(self.fields()[panel], row, column)
+
+    def lit(self, panel: str, row: int = 0, column: int = 0) -> set[tuple[str, int, int]]:
+        """The places that light up, as (panel, row, column), when the pointer is on this one."""
+        about = self.place(panel, row, column).about
+        found = {(panel, row, column)}
+        for name, shape in self.fields().items():
+            for i in range(len(shape["rows"])):
+                for j in range(len(shape["columns"])):
+                    other = _place(shape, i, j).about
+                    if about and other and (about <= other or other <= about):
+                        found.add((name, i, j))
+        return found
+
+    def fields(self) -> dict[str, dict]:
+        """What was drawn by `touch`, by its panel."""
+        return {shape["panel"]: shape for kind, shape in self.shapes if kind == "field"}
 
     def rect(
         self, x, y, width, height, fill="none", stroke="none", line=1.0, dash=False, opacity=1.0
     ):
         """A rectangle; what lies beneath shows through one with `opacity` below 1."""
-        self.shapes.append(
-            (
-                "rect",
-                {
-                    "x": x,
-                    "y": y,
-                    "width": width,
-                    "height": height,
-                    "fill": fill,
-                    "stroke": stroke,
-                    "line": line,
-                    "dash": dash,
-                    "opacity": opacity,
-                },
-            )
-        )
+        place = {"x": x, "y": y, "width": width, "height": height}
+        look = {"fill": fill, "stroke": stroke, "line": line, "dash": dash, "opacity": opacity}
+        self._add("rect", **place, **look)
 
     def frame(self, x, y, width, height, stroke, line=2.5):
         """The border of a rectangle, on a white one, so that it shows on any picture."""
         self.rect(x, y, width, height, stroke="#ffffff", line=line + 2.5)
         self.rect(x, y, width, height, stroke=stroke, line=line)
 
-    def line(self, x1, y1, x2, y2, stroke=INK, line=1.0, dash=False):
-        """A straight line."""
-        self.shapes.append(
-            (
-                "line",
-                {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "stroke": stroke, "line": line}
-                | {"dash": dash},
-            )
-        )
+    def line(self, x1, y1, x2, y2, stroke=None, line=1.0, dash=False):
+        """A straight line, in the page's ink without a colour."""
+        self._add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, line=line, dash=dash)
 
-    def polygon(self, points, fill=INK):
+    def polygon(self, points, fill=None):
         """A filled polygon; points are pairs (x, y)."""
-        self.shapes.append(("polygon", {"points": list(points), "fill": fill}))
+        self._add("polygon", points=list(points), fill=fill)
 
-    def text(self, x, y, text, size=12.0, anchor="middle", fill=INK, bold=False):
+    def text(self, x, y, text, size=12.0, anchor="middle", fill=None, bold=False):
         """A line of text, centred on y; `anchor` is start, middle or end. None if it is empty."""
         if text == "":
             return
-        self.shapes.append(
-            (
-                "text",
-                {"x": x, "y": y, "text": str(text), "size": size, "anchor": anchor, "fill": fill}
-                | {"bold": bold},
-            )
-        )
+        look = {"size": size, "anchor": anchor, "fill": fill, "bold": bold}
+        self._add("text", x=x, y=y, text=str(text), **look)
 
     def image(self, x, y, width, height, pixels: Tensor, pixelated=False):
         """A picture ``(3, H, W)`` with values from 0 to 1, which must not change afterwards.
@@ -118,15 +255,10 @@ class Drawing:
         It is encoded once for as long as the same tensor is drawn. `pixelated` shows its pixels as
         squares instead of blurring them.
         """
-        self.shapes.append(
-            (
-                "image",
-                {"x": x, "y": y, "width": width, "height": height, "pixels": pixels}
-                | {"pixelated": pixelated},
-            )
-        )
+        place = {"x": x, "y": y, "width": width, "height": height}
+        self._add("image", **place, pixels=pixels, pixelated=pixelated)
 
-    def arrow(self, x1, y1, x2, y2, stroke=INK, line=1.5):
+    def arrow(self, x1, y1, x2, y2, stroke=None, line=1.5):
         """A straight arrow from the first point to the second."""
         self.line(x1, y1, x2, y2, stroke, line)
         length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 1e-9)
@@ -141,7 +273,7 @@ class Drawing:
             stroke,
         )
 
-    def bars(self, x, y, width, rows, label=120, height=22, size=12):
+    def bars(self, x, y, width, rows, label=120, height=22, size=12, key=None):
         """Horizontal bars below one another, each with a label before it and a number behind it.
 
         Args:
@@ -151,13 +283,16 @@ class Drawing:
             label: room for the labels, in pixels.
             height: of a row, in pixels.
             size: of the text.
+            key: of the bars, which grow; see `moving`.
         """
         for number, (name, lengths, text) in enumerate(rows):
             left, middle = x + label, y + (number + 0.5) * height
             self.text(left - 8, middle, name, size, "end")
-            for length, colour in lengths:
+            for place, (length, colour) in enumerate(lengths):
                 if length > 0:
-                    self.rect(left, middle - 0.34 * height, length * width, 0.68 * height, colour)
+                    with self.moving(key and f"{key}-{number}-{place}"):
+                        bar = length * width, 0.68 * height
+                        self.rect(left, middle - 0.34 * height, *bar, colour)
                     left += length * width
             self.text(left + 7, middle, text, size, "start")
 
@@ -173,6 +308,7 @@ class Drawing:
         frames=(),
         size=None,
         gaps=True,
+        keys=None,
     ):
         """A grid of cells with its top left corner at (x, y).
 
@@ -184,7 +320,40 @@ class Drawing:
             frames: ((row, column, rows, columns), colour): heavy frames around blocks of cells.
             size: of the text; fits the cell when None.
             gaps: thin white lines between cells that are large enough.
+            keys: rows of pairs, a key and an origin for every cell, which then moves by itself;
+                see `moving`.
         """
+        H, W = len(fills), len(fills[0])
+        if texts is not None:
+            longest = max(len(t) for row in texts for t in row)
+            size = min(13, 0.48 * cell, 1.25 * cell / max(longest, 1)) if size is None else size
+        if keys is None:
+            self._fill_runs(x, y, cell, fills)
+        if cell >= 9 and gaps and keys is None:
+            for i in range(1, H):
+                self.line(x, y + i * cell, x + W * cell, y + i * cell, WHITE, 1)
+            for j in range(1, W):
+                self.line(x + j * cell, y, x + j * cell, y + H * cell, WHITE, 1)
+        for i, row in enumerate(fills if keys or texts else ()):
+            for j, fill in enumerate(row):
+                left, top = x + j * cell, y + i * cell
+                with self.moving(*(keys[i][j] if keys else (None, None))):
+                    if keys:
+                        gap = 0.5 if cell >= 9 and gaps else 0
+                        self.rect(left + gap, top + gap, cell - 2 * gap, cell - 2 * gap, fill)
+                    if texts is not None:
+                        self.text(left + cell / 2, top + cell / 2, texts[i][j], size, fill=on(fill))
+        for i in row_cuts:
+            self.line(x, y + i * cell, x + W * cell, y + i * cell, INK, 2.2)
+        for j in column_cuts:
+            self.line(x + j * cell, y, x + j * cell, y + H * cell, INK, 2.2)
+        self.rect(x, y, W * cell, H * cell, stroke=INK, line=2.2)
+        for (i, j, rows, columns), colour in frames:
+            self.rect(
+                x + j * cell, y + i * cell, columns * cell, rows * cell, stroke=colour, line=3.2
+            )
+
+    def _fill_runs(self, x, y, cell, fills) -> None:
         H, W = len(fills), len(fills[0])
         top = 0
         for i in range(1, H + 1):  # equal rows are one row, neighbours of one colour one rectangle
@@ -197,43 +366,62 @@ class Drawing:
                     self.rect(*place, (j - left) * cell, (i - top) * cell, row[left])
                     left = j
             top = i
-        if cell >= 9 and gaps:
-            for i in range(1, H):
-                self.line(x, y + i * cell, x + W * cell, y + i * cell, "#ffffff", 1)
-            for j in range(1, W):
-                self.line(x + j * cell, y, x + j * cell, y + H * cell, "#ffffff", 1)
-        if texts is not None:
-            longest = max(len(t) for row in texts for t in row)
-            size = min(13, 0.48 * cell, 1.25 * cell / max(longest, 1)) if size is None else size
-            for i, row in enumerate(texts):
-                for j, text in enumerate(row):
-                    if text:
-                        colour = "#ffffff" if is_dark(fills[i][j]) else INK
-                        place = x + (j + 0.5) * cell, y + (i + 0.5) * cell
-                        self.text(*place, text, size, fill=colour)
-        for i in row_cuts:
-            self.line(x, y + i * cell, x + W * cell, y + i * cell, INK, 2.2)
-        for j in column_cuts:
-            self.line(x + j * cell, y, x + j * cell, y + H * cell, INK, 2.2)
-        self.rect(x, y, W * cell, H * cell, stroke=INK, line=2.2)
-        for (i, j, rows, columns), colour in frames:
-            self.rect(
-                x + j * cell, y + i * cell, columns * cell, rows * cell, stroke=colour, line=3.2
-            )
 
     def svg(self) -> str:
-        """The picture as SVG, on white, with its caption for screen readers."""
+        """The picture as SVG, on the page's paper, with its caption for screen readers."""
+        fields = [shape for kind, shape in self.shapes if kind == "field"]
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(self.width)} '
-            f'{_n(self.height)}" width="{_n(self.width)}" height="{_n(self.height)}" role="img" '
+            f'{_n(self.height)}" width="{_n(self.width)}" height="{_n(self.height)}" '
+            f'role="{"group" if fields else "img"}" '
             f'aria-label={quoteattr(self.caption)} font-family="{FONT}" '
             # It shrinks with the page as far as its words can be read.
             f'style="max-width:100%;min-width:{_n(READABLE * self.width)}px;height:auto">',
             f"<title>{escape(self.caption)}</title>",
-            '<rect width="100%" height="100%" fill="#ffffff"/>',
+            STYLE,
+            '<rect class="swin-paper" width="100%" height="100%" fill="#ffffff"/>',
         ]
-        parts += [_svg_shape(kind, **shape) for kind, shape in self.shapes]
+        drawn = ((kind, shape) for kind, shape in self.shapes if kind != "field")
+        for (key, origin), group in groupby(
+            drawn, key=lambda shape: (shape[1].get("key"), shape[1].get("origin"))
+        ):
+            if key is not None:
+                come = f" data-from={quoteattr(origin)}" if origin else ""
+                parts.append(f"<g data-key={quoteattr(key)}{come}>")
+            parts += [_svg_shape(kind, **shape) for kind, shape in group]
+            if key is not None:
+                parts.append("</g>")
+        parts += map(_svg_field, fields)
         return "".join(parts) + "</svg>"
+
+    def page_svg(self) -> str:
+        """The picture for a web page: by itself, without a kernel, it lights up under the pointer.
+
+        It is to stand in the page itself; within ``<img>`` no script runs, and it is a still.
+        """
+        hover, _ = SCRIPT.read_text(encoding="utf-8").split("// --- with a kernel")
+        call = "touch(document.currentScript.closest('svg'));"
+        script = f"<script>(() => {{\n{hover}{call}\n}})();</script>"
+        if "]]>" in script or "</script" in script[:-9]:
+            raise AssertionError(f"{SCRIPT.name} cannot stand within a script element")
+        script = script.replace("<script>", "<script>//<![CDATA[\n")
+        script = script.replace("</script>", "\n//]]></script>")
+        return self.svg().removesuffix("</svg>") + script + "</svg>"
+
+    def still(self, words: str, scale: float = 1.5) -> bytes:
+        """The picture as PNG with its caption below, and a line that says how to bring it to life.
+
+        Args:
+            words: that line.
+            scale: as in `png`.
+        """
+        whole = Drawing(self.width, self.height, self.caption, list(self.shapes))
+        lines = textwrap.wrap(self.caption, round(self.width / 6.3))
+        for number, line in enumerate([*lines, words]):
+            y = self.height + 12 + 17 * number
+            whole.text(8, y, line, 12, "start", bold=number == len(lines))
+        whole.height += 12 + 17 * (len(lines) + 1)
+        return whole.png(scale)
 
     def png(self, scale: float = 1.5) -> bytes:
         """The picture painted by matplotlib, `scale` pixels for each of ours."""
@@ -244,10 +432,25 @@ class Drawing:
         ax.axis("off")
         ax.autoscale(False)
         for order, (kind, shape) in enumerate(self.shapes):
-            _paint_shape(ax, kind, order, **shape)
+            if kind != "field":
+                _paint_shape(ax, kind, order, **shape)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
+
+
+def _place(shape: dict, row: int, column: int) -> Part:
+    parts = [shape["rows"][row], shape["columns"][column]]
+    if shape["cells"] is not None:
+        parts.append(shape["cells"][row * len(shape["columns"]) + column])
+    sets = {name: value for one in parts for name, value in one.sets.items()}
+    about = frozenset().union(*(one.about for one in parts))
+    return Part(about, sets, ", ".join(one.name for one in parts if one.name))
+
+
+def on(fill: str) -> str | None:
+    """The colour of letters on a #rrggbb colour; on white the page's own ink."""
+    return None if fill == WHITE else WHITE if is_dark(fill) else INK
 
 
 def _n(number: float) -> str:
@@ -255,11 +458,30 @@ def _n(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
+def _svg_field(s: dict) -> str:
+    json_of = {id(one): one for name in ("rows", "columns", "cells") for one in s[name] or ()}
+    json_of = {name: one.as_json() for name, one in json_of.items()}  # many are one and the same
+    said = {name: [json_of[id(p)] for p in s[name] or ()] for name in ("rows", "columns", "cells")}
+    place = {name: s[name] for name in ("panel", "x", "y", "width", "height")}
+    said |= {"drag": [vars(drag) for drag in s["drag"]] or None, "cells": said["cells"] or None}
+    said = {name: value for name, value in (place | said).items() if value is not None}
+    said |= {"follow": True} if s["follow"] else {}
+    area = s["width"] * len(s["columns"]), s["height"] * len(s["rows"])
+    drag = ' data-drag=""' if s["drag"] else ""
+    return (
+        f'<g class="swin-field" role="listbox" tabindex="0" aria-label={quoteattr(s["panel"])} '
+        f"data-panel={quoteattr(s['panel'])}{drag} "
+        f"data-field={quoteattr(json.dumps(said, separators=(',', ':')))}>"
+        f'<rect x="{_n(s["x"])}" y="{_n(s["y"])}" width="{_n(area[0])}" height="{_n(area[1])}" '
+        'fill="none" pointer-events="all"/></g>'
+    )
+
+
 def _svg_shape(kind: str, **s) -> str:
     if kind == "rect":
         return (
             f'<rect x="{_n(s["x"])}" y="{_n(s["y"])}" width="{_n(s["width"])}" '
-            f'height="{_n(s["height"])}" fill="{s["fill"]}"{_svg_stroke(s)}'
+            f'height="{_n(s["height"])}"{_svg_fill(s)}{_svg_stroke(s)}'
             + (f' opacity="{_n(s["opacity"])}"/>' if s["opacity"] < 1 else "/>")
         )
     if kind == "line":
@@ -269,7 +491,7 @@ def _svg_shape(kind: str, **s) -> str:
         )
     if kind == "polygon":
         points = " ".join(f"{_n(x)},{_n(y)}" for x, y in s["points"])
-        return f'<polygon points="{points}" fill="{s["fill"]}"/>'
+        return f'<polygon points="{points}"{_svg_fill(s)}/>'
     if kind == "image":
         return (
             f'<image x="{_n(s["x"])}" y="{_n(s["y"])}" width="{_n(s["width"])}" '
@@ -280,16 +502,26 @@ def _svg_shape(kind: str, **s) -> str:
     weight = ' font-weight="bold"' if s["bold"] else ""
     return (
         f'<text x="{_n(s["x"])}" y="{_n(s["y"])}" font-size="{_n(s["size"])}" '
-        f'text-anchor="{s["anchor"]}" dominant-baseline="central" fill="{s["fill"]}"{weight}>'
+        f'text-anchor="{s["anchor"]}" dominant-baseline="central"{_svg_fill(s)}{weight}>'
         f"{escape(s['text'])}</text>"
     )
+
+
+def _svg_fill(s: dict) -> str:
+    """The fill; what follows the page's colours has a class as well."""
+    fill = s["fill"] or INK
+    role = {None: "ink", GREY: "grey"}.get(s["fill"], "")
+    if fill == WHITE and s.get("opacity") == 1:
+        role = "paper"
+    return f' fill="{fill}"' + (f' class="swin-{role}"' if role else "")
 
 
 def _svg_stroke(s: dict) -> str:
     if s["stroke"] == "none":
         return ' shape-rendering="crispEdges"'  # no seams between neighbours
     dash = ' stroke-dasharray="4 3"' if s["dash"] else ""
-    return f' stroke="{s["stroke"]}" stroke-width="{_n(s["line"])}"{dash}'
+    ink = "" if s["stroke"] else ' class="swin-ink"'
+    return f' stroke="{s["stroke"] or INK}" stroke-width="{_n(s["line"])}"{dash}{ink}'
 
 
 @lru_cache(maxsize=32)  # a tensor is equal to itself only
@@ -318,10 +550,10 @@ def _paint_shape(ax, kind: str, order: int, **s) -> None:
         )
     elif kind == "line":
         ends = (s["x1"], s["x2"]), (s["y1"], s["y2"])
-        look = {"color": s["stroke"], "linewidth": s["line"], "linestyle": style}
+        look = {"color": s["stroke"] or INK, "linewidth": s["line"], "linestyle": style}
         ax.add_artist(Line2D(*ends, zorder=order, **look))
     elif kind == "polygon":
-        ax.add_artist(Polygon(s["points"], facecolor=s["fill"], linewidth=0, zorder=order))
+        ax.add_artist(Polygon(s["points"], facecolor=s["fill"] or INK, linewidth=0, zorder=order))
     elif kind == "image":
         extent = (s["x"], s["x"] + s["width"], s["y"] + s["height"], s["y"])
         limits = ax.get_xlim(), ax.get_ylim()
@@ -339,7 +571,7 @@ def _paint_shape(ax, kind: str, order: int, **s) -> None:
             family="DejaVu Sans",  # every matplotlib ships it
             ha=across,
             va="center_baseline",
-            color=s["fill"],
+            color=s["fill"] or INK,
             weight="bold" if s["bold"] else "normal",
             zorder=order,
         )

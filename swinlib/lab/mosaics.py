@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from swinlib.lab.dense import first_weights, fit
+from swinlib.lab.dense import first_weights, fit, places
 from swinlib.model import SwinTransformer
 from swinlib.patches import image_to_patches, patches_to_image
 from swinlib.pyramid import SwinSegmenter
 from swinlib.training.augment import normalise, random_flip
-from swinlib.training.data import ImageSet, load_dataset
+from swinlib.training.data import SHAPE_CLASSES, ImageSet, draw_shapes, load_dataset
 from swinlib.training.loop import confusion_matrix
 from swinlib.training.variants import take_away
 
@@ -91,7 +91,7 @@ def make_mosaics(
 
 
 def share_in_window(owner: Tensor) -> Tensor:
-    """Which share of its picture on the canvas a token has in its own window of stage 2.
+    """Which share of its picture's tokens a token has in its own window of stage 2.
 
     Args:
         owner: which picture each token belongs to, ``(B, SIDE, SIDE)``, from `make_mosaics`.
@@ -237,6 +237,15 @@ def measure(model: SwinSegmenter, data: ImageSet, canvases: int = TEST_CANVASES)
     }
 
 
+def by_place(entry: dict) -> dict[str, float]:
+    """The share of picture tokens that were answered rightly, in each of the `PLACES`."""
+    at = places(SIDE, WALLS)
+    right, shown = entry["right"], entry["shown"]
+    return {
+        name: (right[at == n].sum() / shown[at == n].sum()).item() for n, name in enumerate(PLACES)
+    }
+
+
 def at_border(owner: Tensor) -> Tensor:
     """Tokens with a neighbour (of four) on the map that is not of their picture, as `owner`."""
     border = torch.zeros_like(owner, dtype=torch.bool)
@@ -245,6 +254,16 @@ def at_border(owner: Tensor) -> Tensor:
         border.narrow(axis, 0, SIDE - 1).logical_or_(unlike)
         border.narrow(axis, 1, SIDE - 1).logical_or_(unlike)
     return border
+
+
+def drawn_pictures(train: int = 1_500, test: int = 300) -> ImageSet:
+    """Shapes to make mosaics of in seconds, where no photographs are at hand: see `draw_shapes`."""
+    images, labels = draw_shapes(train, seed=1)
+    tests = draw_shapes(test, seed=2)
+    return ImageSet(
+        images, labels, *tests, *tests, SHAPE_CLASSES, "generated shapes (not CIFAR-10)",
+        mean=(0.35, 0.35, 0.35), std=(0.25, 0.25, 0.25),
+    )  # fmt: skip
 
 
 # --- recorded runs ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ devices.py      what a device can do: bfloat16, compiling
 muon.py         an optimiser for matrices
 precision.py    in which precision a run computes
 ema.py          an average of the weights over the last steps
+finetune.py     from somebody's weights: what is kept, and who learns how fast
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
 lock.py         one run at a time in one place
@@ -36,6 +37,7 @@ from swinlib.training.batches import augmented
 from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import PRESETS, TrainConfig, choose_device, choose_preset, preset
 from swinlib.training.data import DatasetError, ImageSet, draw_shapes, load_dataset
+from swinlib.training.finetune import freeze, start_from
 from swinlib.training.lock import InUseError
 from swinlib.training.loop import (
     Evaluation,
@@ -67,6 +69,7 @@ __all__ = [
     "confusion_matrix",
     "draw_shapes",
     "evaluate",
+    "freeze",
     "learning_rate",
     "load_dataset",
     "load_model",
@@ -79,5 +82,6 @@ __all__ = [
     "random_erasing",
     "random_flip",
     "read_run",
+    "start_from",
     "train",
 ]

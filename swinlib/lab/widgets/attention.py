@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from math import log
+from math import exp, log
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from swinlib import attention, image_to_patches, patches_to_image
-from swinlib.lab.drawing import GREY, Drawing
-from swinlib.lab.pictures import photograph
+from swinlib.lab.drawing import GREY, Drag, Drawing, part
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -129,7 +129,7 @@ def draw_attention(
     facts = OneQuery.compute(row, column, head, temperature)
     strongest = facts.strongest()
     width, height = COLUMNS * CELL, ROWS * CELL
-    drawing = Drawing(2 * (width + GAP) + LEFT + 292, TOP + height + 28)
+    drawing = Drawing(2 * (width + GAP) + LEFT + 330, TOP + height + 28)
     left, middle, right = (LEFT + i * (width + GAP) for i in range(3))
 
     drawing.text(left, 14, f"{ROWS} x {COLUMNS} patches, the query framed", 13, "start")
@@ -142,11 +142,20 @@ def draw_attention(
     brightest = max(facts.weights.max().item(), 3 / facts.weights.numel())
     fills = _colours(facts.weights / brightest)
     drawing.grid(middle, TOP, CELL, fills, texts, size=10, gaps=False)
-    for x in (left, middle):
-        drawing.frame(x + column * CELL, TOP + row * CELL, CELL, CELL, ACCENT)
+    cells = [
+        part(f"patch in row {i} and column {j}", {"row": i, "column": j}, patch=(i, j))
+        for i in range(ROWS)
+        for j in range(COLUMNS)
+    ]
+    for panel, x in (("photograph", left), ("attention map", middle)):
+        with drawing.moving(f"query on the {panel}"):
+            drawing.frame(x + column * CELL, TOP + row * CELL, CELL, CELL, ACCENT)
+        sides = [part()] * ROWS, [part()] * COLUMNS
+        drawing.touch(panel, x, TOP, CELL, None, *sides, cells, follow=panel == "photograph")
 
     _draw_strongest(drawing, right, facts, strongest)
     _draw_mixture(drawing, right, facts)
+    _draw_softmax(drawing, right + 228, temperature)
     _draw_scale(drawing, middle, TOP + height + 14, brightest)
     drawing.caption = _caption(facts, strongest[0], row, column, head, temperature)
     return drawing
@@ -175,14 +184,19 @@ def _draw_strongest(drawing: Drawing, x: float, facts: OneQuery, strongest) -> N
         (f"{rank}: row {i}, column {j}", [(weight / most, CALM)], f"{weight:.2%}")
         for rank, (i, j, weight) in enumerate(strongest, start=1)
     ]
-    drawing.bars(x, TOP - 4, 90, rows, label=136, height=20, size=11)
+    drawing.bars(x, TOP - 4, 90, rows, label=136, height=20, size=11, key="strongest")
+    keys = [
+        part(f"key {rank}", {"row": i, "column": j}, patch=(i, j))
+        for rank, (i, j, _) in enumerate(strongest, start=1)
+    ]
+    drawing.touch("strongest keys", x, TOP - 4, 290, 20, keys)
     y = TOP + 20 * LISTED + 12
-    alike = torch.tensor(facts.entropy).exp().item()
     rest = f"the other {N - LISTED} together: {1 - listed:.1%}"
     drawing.text(x, y, rest, 11, "start", GREY)
     alike = torch.tensor(facts.entropy).exp().item()
     drawing.text(x, y + 28, f"entropy {facts.entropy:.2f}, at most {log(N):.2f}", 13, "start")
-    drawing.rect(x, y + 42, 140 * alike / N, 14, ACCENT)
+    with drawing.moving("entropy"):
+        drawing.rect(x, y + 42, 140 * alike / N, 14, ACCENT)
     drawing.rect(x, y + 42, 140, 14, stroke=GREY, line=0.8)
     drawing.text(x + 148, y + 49, f"as if at {alike:.0f} of {N} alike", 11, "start")
 
@@ -198,6 +212,19 @@ def _draw_mixture(drawing: Drawing, x: float, facts: OneQuery) -> None:
         drawing.image(place, y, side, side, pixels, pixelated=True)
         drawing.rect(place, y, side, side, stroke=INK, line=1.5)
     drawing.arrow(x + side + 14, y + side / 2, x + 116, y + side / 2)
+
+
+def _draw_softmax(drawing: Drawing, x: float, temperature: float) -> None:
+    """A key's weight by how much lower its score is than the best one's; it can be dragged."""
+    side, y, most = 72, TOP + ROWS * CELL - 72, 8  # the largest difference shown
+    drawing.text(x, y - 14, f"softmax, T = {temperature:g}", 12, "start")
+    drawing.rect(x, y, side, side, "none", GREY)
+    heights = [y + side * (1 - exp(-most * n / 24 / temperature)) for n in range(25)]
+    for n, (start, end) in enumerate(zip(heights, heights[1:], strict=False)):
+        drawing.line(x + 3 * n, start, x + 3 * (n + 1), end, ACCENT, 2)
+    drawing.text(x, y + side + 12, f"0 to {most} below", 10, "start", GREY)
+    drag = [Drag("temperature", "right", 12)]
+    drawing.touch("temperature", x, y, side, None, [part("drag to the right: hotter")], drag=drag)
 
 
 def _caption(facts: OneQuery, strongest, row, column, head, temperature) -> str:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from swinlib import PatchMerging, SwinTransformerBlock
-from swinlib.lab.drawing import GREY, Drawing, hex_colour, is_dark
-from swinlib.lab.pictures import photograph
-from swinlib.lab.style import ACCENT, CALM, INK
+from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, on, part
+from swinlib.lab.photograph import photograph
+from swinlib.lab.style import ACCENT, CALM
 from swinlib.lab.widgets.explorer import Explorer, Number, Switch
 
 SIDE, M = 32, 4  # tokens: the map, and a window; halved three times, the map still fits the windows
@@ -172,15 +172,16 @@ def _draw_view(drawing: Drawing, view: View) -> None:
             drawing.line(LEFT + cut, TOP, LEFT + cut, TOP + PANEL, "#ffffff", 1.6)
             drawing.line(LEFT, TOP + cut, LEFT + PANEL, TOP + cut, "#ffffff", 1.6)
     first_row, last_row, first_column, last_column = view.box
-    drawing.frame(
-        LEFT + first_column * CELL,
-        TOP + first_row * CELL,
-        (last_column - first_column + 1) * CELL,
-        (last_row - first_row + 1) * CELL,
-        CALM,
-    )
+    size = last_column - first_column + 1, last_row - first_row + 1
+    with drawing.moving("seen"):
+        place = LEFT + first_column * CELL, TOP + first_row * CELL
+        drawing.frame(*place, size[0] * CELL, size[1] * CELL, CALM)
     row, column, covers = view.square
-    drawing.frame(LEFT + column * CELL, TOP + row * CELL, covers * CELL, covers * CELL, ACCENT)
+    with drawing.moving("token"):
+        drawing.frame(LEFT + column * CELL, TOP + row * CELL, covers * CELL, covers * CELL, ACCENT)
+    sides = counted(SIDE, "row"), counted(SIDE, "column")
+    drag = Drag("row", "down", CELL), Drag("column", "right", CELL)
+    drawing.touch("photograph", LEFT, TOP, CELL, None, *sides, drag=drag)
     drawing.rect(LEFT, TOP, PANEL, PANEL, stroke=GREY)
     note = "small frame: the token; large frame: what it can see"
     drawing.text(LEFT, TOP + PANEL + 15, note, 11, "start", GREY)
@@ -201,7 +202,9 @@ def _draw_growth(drawing: Drawing, views: list[View], merging: bool) -> None:
         colour = ACCENT if view is views[-1] else CALM
         size = f"{last_row - first_row + 1} x {last_column - first_column + 1}"
         rows.append((label, [(count / SIDE**2, colour)], f"{count:,} = {size}"))
-    drawing.bars(x, TOP - 4, 180, rows, label=170, height=22)
+    drawing.bars(x, TOP - 4, 180, rows, label=170, height=22, key="growth")
+    blocks = [part(f"after block {n}", {"blocks": n}, block=n) for n in range(1, len(views) + 1)]
+    drawing.touch("growth", x, TOP - 4, 440, 22, blocks)
     y = TOP + 22 * len(views) + 6
     drawing.text(x + 162, y, "of all", 11, "end", GREY)
     drawing.rect(x + 170, y - 5, 180, 10, stroke=GREY)
@@ -218,10 +221,14 @@ def _draw_nested(drawing: Drawing, views: list[View]) -> None:
         hex_colour(CALM, 0.15 + 0.6 * (last - number) / max(last - 1, 1))
         for number in range(1, last + 1)
     ]
-    for view, fill in zip(reversed(views), reversed(fills), strict=True):
+    for number, view, fill in reversed(list(zip(range(1, last + 1), views, fills, strict=True))):
         top, bottom, left, right = view.box
         size = (right - left + 1) * cell, (bottom - top + 1) * cell
-        drawing.rect(x + left * cell, y + top * cell, *size, fill, "#ffffff")
+        place = x + left * cell, y + top * cell
+        with drawing.moving(f"seen after {number}"):
+            drawing.rect(*place, *size, fill, "#ffffff")
+        said = [part(f"after block {number}", {"blocks": number}, block=number)]
+        drawing.touch(f"what it sees after block {number}", *place, *size, said)
     drawing.rect(x, y, cell * SIDE, cell * SIDE, stroke=GREY)
     row, column, covers = views[-1].square
     side = covers * cell
@@ -237,8 +244,8 @@ def _draw_nested(drawing: Drawing, views: list[View]) -> None:
         )
         width, row, column = max(bands)
         if width > 0:
-            colour = "#ffffff" if is_dark(fills[number - 1]) else INK
-            drawing.text(x + column * cell, y + row * cell, str(number), 9, fill=colour)
+            place = x + column * cell, y + row * cell
+            drawing.text(*place, str(number), 9, fill=on(fills[number - 1]))
 
 
 def _caption(view: View, blocks: int, shifted: bool, merging: bool, row: int, column: int) -> str:
@@ -282,7 +289,7 @@ class FootprintExplorer(Explorer):
 
     def controls(self):
         return {
-            "blocks": Number("blocks", 4, 1, DEEPEST),
+            "blocks": Number("blocks", 4, 1, DEEPEST, play=True),
             "shifted": Switch("shift every second block", True),
             "merging": Switch("merge after every pair", False),
             "row": Number("token row", 9, 0, SIDE - 1),

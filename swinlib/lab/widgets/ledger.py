@@ -18,7 +18,7 @@ from swinlib import (
     swin_tiny,
     window_partition,
 )
-from swinlib.lab.drawing import GREY, Drawing, hex_colour
+from swinlib.lab.drawing import GREY, Drag, Drawing, hex_colour, part
 from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -150,10 +150,13 @@ def draw_ledger(
     patch_size: int = 4,
     window_size: int = 7,
     size: str = "tiny",
+    stage: int = 1,
 ) -> Drawing:
     """The map of every stage with its windows; below, the whole ledger.
 
-    Args: as in `ledger`.
+    Args:
+        stage: the one that is marked, counted from 1.
+        Others: as in `ledger`.
     """
     lines = ledger(height, width, patch_size, window_size, size)
     top = 40 + PICTURE + 52  # where the table begins
@@ -166,13 +169,14 @@ def draw_ledger(
     words = "blue: the map; dashed: its padding; lines: windows"
     drawing.text(WIDTH - 8, 14, words, 11.5, "end", GREY)
     stages = [line for line in lines if line.blocks]
-    _draw_maps(drawing, stages, height, width, patch_size, window_size)
-    _draw_table(drawing, lines, top, window_size)
+    _draw_maps(drawing, stages, height, width, patch_size, window_size, stage)
+    _draw_table(drawing, lines, top, window_size, stage)
     drawing.caption = _caption(lines, stages, height, width, patch_size, window_size, size)
+    drawing.caption += " " + _marked(stages[stage - 1], stage, window_size)
     return drawing
 
 
-def _draw_maps(drawing, stages, height, width, patch_size, M) -> None:
+def _draw_maps(drawing, stages, height, width, patch_size, M, chosen) -> None:
     """Each stage's map at one scale: the picture grey, padding white, lines between windows."""
     strides = [patch_size * 2**i for i in range(len(stages))]
     longest = max(max(stage.padded) * stride for stage, stride in zip(stages, strides, strict=True))
@@ -193,40 +197,54 @@ def _draw_maps(drawing, stages, height, width, patch_size, M) -> None:
         drawing.rect(x, y, wide, tall, stroke=GREY, dash=stage.padded != stage.size)
         drawing.rect(x, y, w * token, h * token, stroke=INK, line=1.6)
         drawing.rect(x, y, step, step, stroke=ACCENT, line=2.4)
+        said = [part(f"stage {number + 1}", {"stage": number + 1}, stage=number + 1)]
+        drawing.touch(f"map of stage {number + 1}", x, y, wide, tall, said)
+        if not number:
+            drag = Drag("height", "down", scale), Drag("width", "right", scale)
+            drawing.handle("size of the picture", x + width * scale, y + height * scale, drag)
         y = 40 + PICTURE + 16
-        drawing.text(x, y, f"stage {number + 1}: {h} x {w} tokens", 12, "start", bold=True)
+        colour = ACCENT if number + 1 == chosen else None
+        drawing.text(x, y, f"stage {number + 1}: {h} x {w} tokens", 12, "start", colour, bold=True)
         words = f"a window: {M * stride} px a side"
         drawing.text(x, y + 16, words, 11.5, "start", ACCENT)
 
 
-def _draw_table(drawing, lines, top, M) -> None:
+def _draw_table(drawing, lines, top, M, chosen) -> None:
     """A line for each line of the ledger, and one for all."""
     for name, x in COLUMNS.items():
         drawing.text(x, top + ROW / 2, name, 11.5, "end", GREY)
     drawing.text(PARAMETERS, top + ROW / 2, "parameters", 11.5, "end", GREY)
     drawing.text(MULTIPLY_ADDS, top + ROW / 2, "multiply-adds", 11.5, "end", GREY)
-    drawing.line(8, top + ROW, WIDTH - 8, top + ROW, INK, 1.2)
+    drawing.line(8, top + ROW, WIDTH - 8, top + ROW, line=1.2)
     parameters, flops = sum(line.parameters for line in lines), sum(line.flops for line in lines)
+    stage = 0
     for number, line in enumerate(lines):
         y = top + (number + 1) * ROW
+        ink = INK if line.blocks else None
         if line.blocks:
+            stage += 1
             drawing.rect(8, y, WIDTH - 16, ROW, PALE)
+            if stage == chosen:
+                with drawing.moving("chosen stage"):
+                    drawing.rect(8, y, WIDTH - 16, ROW, stroke=ACCENT, line=2)
+            said = [part(f"stage {stage}", {"stage": stage}, stage=stage)]
+            drawing.touch(f"line of stage {stage}", 8, y, WIDTH - 16, ROW, said)
         y += ROW / 2
-        drawing.text(12, y, line.name, 12, "start", bold=line.blocks > 0)
+        drawing.text(12, y, line.name, 12, "start", ink, bold=line.blocks > 0)
         for name, text in _cells(line, M).items():
-            colour = ACCENT if name == "padded to" and line.padded != line.size else INK
+            colour = ACCENT if name == "padded to" and line.padded != line.size else ink
             drawing.text(COLUMNS[name], y, text, 12, "end", colour)
         for x, count, all_of_it, text, colour in (
             (PARAMETERS, line.parameters, parameters, f"{line.parameters:,}", CALM),
             (MULTIPLY_ADDS, line.flops, flops, readable(line.flops), "#009e73"),
         ):
-            drawing.text(x, y, text, 12, "end")
+            drawing.text(x, y, text, 12, "end", ink)
             drawing.rect(x + 6, y - 7, BAR * count / all_of_it, 14, hex_colour(colour, 0.7))
             if count >= 0.005 * all_of_it:
                 share = count / all_of_it
-                drawing.text(x + 9 + BAR * share, y, f"{share:.0%}", 10, "start")
+                drawing.text(x + 9 + BAR * share, y, f"{share:.0%}", 10, "start", ink)
     y = top + (len(lines) + 1) * ROW
-    drawing.line(8, y, WIDTH - 8, y, INK, 1.2)
+    drawing.line(8, y, WIDTH - 8, y, line=1.2)
     drawing.text(12, y + ROW / 2, "in all", 12.5, "start", bold=True)
     drawing.text(PARAMETERS, y + ROW / 2, f"{parameters:,}", 12.5, "end", bold=True)
     drawing.text(MULTIPLY_ADDS, y + ROW / 2, readable(flops), 12.5, "end", bold=True)
@@ -285,6 +303,15 @@ def _caption(lines, stages, height, width, patch_size, M, size) -> str:
     return " ".join(words)
 
 
+def _marked(stage: Line, number: int, M: int) -> str:
+    """The marked stage in a sentence."""
+    (h, w), windows = stage.size, "one window" if stage.windows == 1 else f"{stage.windows} windows"
+    return (
+        f"Stage {number}: {stage.blocks} blocks on {h} x {w} tokens of {stage.dim} numbers, in "
+        f"{windows} of {M} x {M}, {stage.heads} heads."
+    )
+
+
 def _and(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1]
 
@@ -312,4 +339,5 @@ class ShapeLedger(Explorer):
             "width": Number("width, pixels", 224, 1, LARGEST_IMAGE),
             "patch_size": Number("patch P", 4, 1, LARGEST_PATCH),
             "window_size": Number("window M", 7, 1, LARGEST_WINDOW),
+            "stage": Number("stage", 1, 1, 4),
         }

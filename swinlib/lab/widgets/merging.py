@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from swinlib import PatchMerging, pad_to_multiple, space_to_depth
-from swinlib.lab.drawing import GREY, Drawing, hex_colour
+from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, part
 from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -15,7 +15,7 @@ STEPS = ("1 map", "2 padding", "3 four grids", "4 one behind the other", "5 norm
 PLACES = ("top left", "bottom left", "top right", "bottom right")  # the official order
 PLACE_FILLS = [hex_colour(colour, 0.5) for colour in REGION_COLOURS[:4]]
 LARGEST_MAP, LARGEST_CHANNELS = 10, 3
-PADDING = "#ffffff"
+PADDING = WHITE
 PANEL, GAP, TOP = 300, 36, 48  # pixels
 STRIP = 112  # pixels for the chosen token's numbers, below the panels
 
@@ -40,6 +40,17 @@ class Merging:
     cell: Tensor
     merged: Tensor
     outputs: int
+
+    def part(self, row: int, column: int) -> Part:
+        """What a place of the padded map stands for; a click follows its merged token."""
+        number, merged = int(self.numbers[row, column]), int(self.cell[row, column])
+        name = f"token {number}" if number >= 0 else "padding"
+        name += f", {PLACES[int(self.place[row, column])]} of merged token {merged}"
+        return part(name, {"token": merged}, place=(row, column), merged=merged)
+
+    def origin(self, merged: int, place: int) -> tuple[int, int]:
+        """Where on the padded map a merged token's part comes from."""
+        return tuple(((self.cell == merged) & (self.place == place)).nonzero()[0].tolist())
 
     @classmethod
     def compute(cls, height, width, channels) -> "Merging":
@@ -106,9 +117,13 @@ def _draw_map(drawing, left, facts, height, width, token, step) -> None:
         for i in range(H)
     ]
     texts = [[_text(number) for number in row[:W]] for row in facts.numbers[:H].tolist()]
-    drawing.grid(
-        left, TOP, cell, fills, texts, range(2, H, 2), range(2, W, 2), size=min(13, 0.4 * cell)
-    )
+    cuts, size = (range(2, H, 2), range(2, W, 2)), min(13, 0.4 * cell)
+    keys = [[(f"map-{i}-{j}", None) for j in range(W)] for i in range(H)]
+    drawing.grid(left, TOP, cell, fills, texts, *cuts, size=size, keys=keys)
+    cells = [facts.part(i, j) for i in range(H) for j in range(W)]
+    drawing.touch("map", left, TOP, cell, None, [Part()] * H, [Part()] * W, cells)
+    sides = Drag("height", "down", cell), Drag("width", "right", cell)
+    drawing.handle("size of the map", left + width * cell, TOP + height * cell, sides)
     if step >= 2:
         for i, j in (facts.numbers < 0).nonzero().tolist():
             inset = (left + j * cell + 3, TOP + i * cell + 3, cell - 6, cell - 6)
@@ -133,7 +148,12 @@ def _draw_four_grids(drawing, middle, facts, token, step) -> None:
         fills = [[PADDING if v < 0 else PLACE_FILLS[k] for v in row] for row in values.tolist()]
         texts = [[_text(v) for v in row] for row in values.tolist()]
         frames = [((*divmod(token, w), 1, 1), ACCENT)] if step >= 4 else []
-        drawing.grid(x, y, cell, fills, texts, frames=frames)
+        places = [facts.origin(merged, k) for merged in range(h * w)]
+        keys = [(f"grid-{i}-{j}", f"map-{i}-{j}") for i, j in places]
+        keys = [keys[i * w : (i + 1) * w] for i in range(h)]
+        drawing.grid(x, y, cell, fills, texts, frames=frames, keys=keys)
+        cells = [facts.part(*place) for place in places]
+        drawing.touch(f"{name} grid", x, y, cell, None, [Part()] * h, [Part()] * w, cells)
     return None
 
 
@@ -149,8 +169,13 @@ def _draw_merged(drawing, right, facts, token, step) -> None:
     for i in range(h):
         for j in range(w):
             x, y = right + j * cell + 4, TOP + (i + 0.5) * cell - tall / 2
+            places = [facts.origin(i * w + j, k) for k in range(4)]
             for k, value in enumerate(facts.merged[i, j, :, 0].tolist()):
-                _box(drawing, x + k * box, y, box, tall, value, k, min(13, 0.55 * box))
+                row, column = places[k]
+                with drawing.moving(f"merged-{row}-{column}", f"grid-{row}-{column}"):
+                    _box(drawing, x + k * box, y, box, tall, value, k, min(13, 0.55 * box))
+            parts = [facts.part(*place) for place in places]
+            drawing.touch(f"merged token {i * w + j}", x, y, box, tall, [Part()], parts)
     i, j = divmod(token, w)
     place = right + j * cell, TOP + i * cell
     drawing.rect(*place, cell, cell, stroke=ACCENT, line=3.2)
@@ -169,6 +194,8 @@ def _draw_strip(drawing, left, facts, token, step) -> None:
     box = 40
     x = left
     for k, values in enumerate(facts.merged[token // w, token % w].tolist()):
+        said = [facts.part(*facts.origin(token, k))]
+        drawing.touch(f"numbers of {PLACES[k]}", x, y + 16, channels * box, 30, said)
         for c, value in enumerate(values):
             _box(drawing, x + c * box, y + 16, box, 30, value, k, 13)
         if channels > 1:
@@ -250,7 +277,7 @@ class MergingExplorer(Explorer):
 
     def controls(self):
         return {
-            "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 5),
+            "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 5, play=True),
             "height": Number("height H", 4, 1, LARGEST_MAP),
             "width": Number("width W", 4, 1, LARGEST_MAP),
             "channels": Number("channels C", 1, 1, LARGEST_CHANNELS),

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from swinlib import image_to_patches, msa_flops, pad_to_multiple, patches_to_image
-from swinlib.lab.drawing import GREY, Drawing, hex_colour, short
-from swinlib.lab.pictures import photograph
+from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, part, short
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK, tint
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -22,6 +22,7 @@ PICTURES = {
 }
 EMBED_DIM = 96  # numbers in a token of Swin-T, for the cost
 CHANNELS = {"red": "#c0392b", "green": "#1e8449", "blue": "#2471a3"}
+LINKED = 8  # pixels a side of a patch whose pixels light up with their numbers
 LEFT, TOP, PICTURE, RIGHT, SIDE, GAP = 8, 30, 384, 390, 130, 22  # pixels
 
 
@@ -89,8 +90,9 @@ def draw_patches(
     facts = OnePatch.compute(picture, patch_size, row, column)
     drawing = Drawing(RIGHT + 4 * SIDE + 3 * GAP + 8, TOP + PICTURE + 46)
     _draw_cut(drawing, facts.grid, picture, patch_size, row, column)
-    _draw_pixels(drawing, facts.pixels, patch_size)
-    _draw_vector(drawing, facts.vector, patch_size)
+    flies = f"{picture}-{patch_size}-{row}-{column}"  # another patch's numbers are others
+    _draw_pixels(drawing, facts.pixels, patch_size, flies)
+    _draw_vector(drawing, facts.vector, patch_size, flies)
     _draw_prices(drawing, picture, patch_size)
     drawing.caption = _caption(facts, picture, patch_size, row, column)
     return drawing
@@ -117,23 +119,32 @@ def _draw_cut(drawing: Drawing, grid, picture: str, P: int, row: int, column: in
             drawing.line(LEFT + j * cell, TOP, LEFT + j * cell, TOP + h * cell, "#ffffff", line)
     grow = max(0.0, (8 - cell) / 2)  # a tiny patch has to be found
     side = cell + 2 * grow
-    drawing.frame(LEFT + column * cell - grow, TOP + row * cell - grow, side, side, ACCENT)
+    drawing.touch("picture", LEFT, TOP, cell, None, counted(h, "row"), counted(w, "column"))
+    with drawing.moving("chosen"):
+        drawing.frame(LEFT + column * cell - grow, TOP + row * cell - grow, side, side, ACCENT)
+    corner = LEFT + (column + 1) * cell + grow + 5, TOP + (row + 1) * cell + grow + 5
+    drawing.handle("size of the patches", *corner, [Drag("patch_size", "right", max(scale, 5))])
     note = f"framed: patch {row * w + column:,}, in row {row} and column {column}"
     drawing.text(LEFT, TOP + h * cell + 15, note, 11, "start", GREY)
 
 
-def _draw_pixels(drawing: Drawing, pixels: Tensor, P: int) -> None:
+def _draw_pixels(drawing: Drawing, pixels: Tensor, P: int, flies: str) -> None:
     """The chosen patch enlarged, and its three channels with their numbers where these fit."""
     drawing.text(RIGHT, 14, f"its {P} x {P} pixels", 13, "start")
-    drawing.image(RIGHT, TOP, SIDE, SIDE, pixels, pixelated=True)
-    drawing.rect(RIGHT, TOP, SIDE, SIDE, stroke=ACCENT, line=2.5)
+    with drawing.moving(flies, "chosen"):
+        drawing.image(RIGHT, TOP, SIDE, SIDE, pixels, pixelated=True)
+        drawing.rect(RIGHT, TOP, SIDE, SIDE, stroke=ACCENT, line=2.5)
+    if P <= LINKED:
+        cells = [part(f"pixel {i}, {j}", pixel=(i, j)) for i in range(P) for j in range(P)]
+        drawing.touch("its pixels", RIGHT, TOP, SIDE / P, None, [part()] * P, [part()] * P, cells)
     for number, (name, colour) in enumerate(CHANNELS.items(), start=1):
         x = RIGHT + number * (SIDE + GAP)
         drawing.text(x, 14, name, 13, "start")
-        _shade(drawing, x, TOP, SIDE / P, pixels[number - 1], colour)
+        numbers = range((number - 1) * P * P, number * P * P)
+        _shade(drawing, x, TOP, SIDE / P, pixels[number - 1], colour, name, numbers, P, flies)
 
 
-def _draw_vector(drawing: Drawing, vector: Tensor, P: int) -> None:
+def _draw_vector(drawing: Drawing, vector: Tensor, P: int, flies: str) -> None:
     """The patch as one vector, a line for each of its channels."""
     y, label = TOP + SIDE + 26, 122
     drawing.text(RIGHT, y, f"as a vector of {len(vector):,} numbers", 13, "start")
@@ -142,26 +153,47 @@ def _draw_vector(drawing: Drawing, vector: Tensor, P: int) -> None:
         first = number * P * P
         top = y + 14 + 29 * number
         last = first + P * P - 1
-        name += f", {first}" + (f" to {last}" if last > first else "")
-        drawing.text(RIGHT, top + 12, name, 11, "start")
+        said = f"{name}, {first}" + (f" to {last}" if last > first else "")
+        drawing.text(RIGHT, top + 12, said, 11, "start")
         line = vector[None, first : last + 1]
         if cell >= 2:
-            _shade(drawing, RIGHT + label, top + 12 - cell / 2, cell, line, colour)
+            place, channel = (RIGHT + label, top + 12 - cell / 2), f"vector, {name}"
+            _shade(drawing, *place, cell, line, colour, channel, range(first, last + 1), P, flies)
         else:
             drawing.image(RIGHT + label, top + 2, P * P * cell, 20, _tinted(line, colour))
             drawing.rect(RIGHT + label, top + 2, P * P * cell, 20, stroke=INK, line=1.5)
 
 
-def _shade(drawing: Drawing, x: float, y: float, cell: float, values: Tensor, colour: str) -> None:
-    """A grid of numbers from 0 to 1, the larger the stronger the colour."""
+def _shade(drawing: Drawing, x, y, cell, values, colour, panel, numbers, P, flies) -> None:
+    """A grid of numbers from 0 to 1, the larger the stronger the colour.
+
+    It flies from the chosen patch, or as a part of the vector from its channel's grid; `numbers`
+    are the places of its values in the vector.
+    """
     rows = values.tolist()
     if len(rows) > 8:
-        drawing.image(x, y, cell * len(rows), cell * len(rows), _tinted(values, colour), True)
-        drawing.rect(x, y, cell * len(rows), cell * len(rows), stroke=INK, line=1.5)
+        with drawing.moving(f"{flies}-{panel}", "chosen"):
+            drawing.image(x, y, cell * len(rows), cell * len(rows), _tinted(values, colour), True)
+            drawing.rect(x, y, cell * len(rows), cell * len(rows), stroke=INK, line=1.5)
         return
     fills = [[hex_colour(colour, round(value, 2)) for value in row] for row in rows]
     texts = [[_hundredths(value) for value in row] for row in rows] if cell >= 18 else None
-    drawing.grid(x, y, cell, fills, texts)
+    is_vector, width = panel.startswith("vector"), len(rows[0])
+    keys = [
+        (f"{flies}-{panel}-{n}", f"{flies}-{panel.removeprefix('vector, ')}-{n}")
+        if is_vector
+        else (f"{flies}-{panel}-{n}", "chosen")
+        for n in numbers
+    ]
+    keys = [keys[i * width : (i + 1) * width] for i in range(len(rows))]
+    drawing.grid(x, y, cell, fills, texts, keys=keys)
+    if P <= LINKED:
+        cells = [
+            part(f"number {n}, pixel {i}, {j}", number=n, pixel=(i, j))
+            for n in numbers
+            for i, j in [divmod(n % P**2, P)]
+        ]
+        drawing.touch(panel, x, y, cell, None, [part()] * len(rows), [part()] * width, cells)
 
 
 def _tinted(values: Tensor, colour: str) -> Tensor:
@@ -197,7 +229,10 @@ def _draw_prices(drawing: Drawing, picture: str, P: int) -> None:
         for text, x in zip(cells, columns.values(), strict=True):
             drawing.text(RIGHT + x, middle, text, 11, "end", bold=bold)
         colour = ACCENT if bold else hex_colour(CALM, 0.5)
-        drawing.rect(RIGHT + bar, middle - 5.5, (log10(cost) - 5) * decade, 11, colour)
+        with drawing.moving(f"price-{size}"):
+            drawing.rect(RIGHT + bar, middle - 5.5, (log10(cost) - 5) * decade, 11, colour)
+        chosen = [part(f"patches of {size} x {size}", {"patch_size": size})]
+        drawing.touch(f"price of {size}", RIGHT, middle - 8.5, 520, 17, chosen)
 
 
 def _caption(facts: OnePatch, picture: str, P: int, row: int, column: int) -> str:
@@ -237,7 +272,21 @@ class PatchExplorer(Explorer):
     def __init__(self, patch: tuple[int, int] | None = None, **state):
         if patch is not None:
             state["row"], state["column"] = patch
+        self.pixel = None  # (row, column) of the pixel that stays when the patches' size changes
         super().__init__(**state)
+
+    def along(self, moved):
+        state = self.state
+        before, after = state["patch_size"], moved.get("patch_size", state["patch_size"])
+        if {"picture", "row", "column"} & moved.keys():
+            self.pixel = None
+        elif after != before and isinstance(after, int) and after > 0:
+            middle = (state[name] * before + before // 2 for name in ("row", "column"))
+            sides = PICTURES[state["picture"]][0]
+            last = (side - 1 for side in sides)
+            self.pixel = self.pixel or tuple(map(min, middle, last))
+            return moved | {"row": self.pixel[0] // after, "column": self.pixel[1] // after}
+        return moved
 
     def controls(self):
         names = {

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from swinlib import relative_position_bias, relative_position_index
-from swinlib.lab.drawing import GREY, Drawing, hex_colour, is_dark
+from swinlib.lab.drawing import GREY, Drag, Drawing, Part, hex_colour, on, part
 from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 
@@ -45,6 +45,11 @@ class RelativePosition:
     same: Tensor
     biases: Tensor
     bias: float
+
+    def pair_at(self, number: int, query: int) -> tuple[int, int]:
+        """A pair with this number: of this query if it has one, else the first."""
+        pairs = (self.index == number).nonzero().tolist()
+        return tuple(next((pair for pair in pairs if pair[0] == query), pairs[0]))
 
     @classmethod
     def compute(cls, Mh, Mw, query, key, head, table) -> "RelativePosition":
@@ -92,7 +97,7 @@ def draw_relative_position(
     table = example_table(Mh, Mw) if table is None else table.detach().float().cpu()
     facts = RelativePosition.compute(Mh, Mw, query, key, head, table)
     left, middle, right = (8 + i * (PANEL + GAP) for i in range(3))
-    drawing = Drawing(3 * PANEL + 2 * GAP + 16, TOP + PANEL + 50)
+    drawing = Drawing(3 * PANEL + 2 * GAP + 16, TOP + PANEL + 66)
     _draw_window(drawing, left, facts, Mh, Mw, query, key)
     _draw_arithmetic(drawing, left, facts, Mh, Mw, query, key)
     _draw_index(drawing, middle, facts, Mw, query, key)
@@ -122,7 +127,16 @@ def _draw_window(drawing, left, facts, Mh, Mw, query, key) -> None:
         row, column = divmod(token, Mw)
         if cell >= 20:
             place = x + (column + 0.1) * cell, TOP + (row + 0.29) * cell
-            drawing.text(*place, token, min(13, 0.4 * cell), "start")
+            drawing.text(*place, token, min(13, 0.4 * cell), "start", INK)
+    tokens = [part(f"token {n}", {"query": n}, token=n) for n in range(Mh * Mw)]
+    drawing.touch("window", x, TOP, cell, None, [Part()] * Mh, [Part()] * Mw, tokens)
+    for name, number, (row, column) in (("key", key, key_place), ("query", query, query_place)):
+        if name == "key" and query == key:
+            continue  # the query lies on it
+        place = x + column * cell, TOP + row * cell
+        steps = _steps(name, cell, row, column, Mh, Mw)
+        said = [part(f"{name} {number}", token=number)]
+        drawing.touch(f"the {name}, to be dragged", *place, cell, None, said, drag=steps)
     x += Mw * cell + 16
     names = [(f"i = {query}", query_place, ACCENT), (f"j = {key}", key_place, CALM)]
     for line, (name, place, colour) in enumerate(names):
@@ -130,6 +144,14 @@ def _draw_window(drawing, left, facts, Mh, Mw, query, key) -> None:
         drawing.text(x, TOP + 27 + 40 * line, str(place), 12, "start", colour)
     words = "arrow: i minus j" if query != key else "i and j are one"
     drawing.text(x, TOP + 94, words, 11, "start", GREY)
+
+
+def _steps(name: str, cell: float, row: int, column: int, Mh: int, Mw: int) -> list[Drag]:
+    """How a token of the window, at (row, column), is dragged about in it."""
+    return [
+        Drag(name, "down", cell, Mw, -row, Mh - 1 - row),
+        Drag(name, "right", cell, 1, -column, Mw - 1 - column),
+    ]
 
 
 def _draw_arithmetic(drawing, left, facts, Mh, Mw, query, key) -> None:
@@ -163,6 +185,13 @@ def _draw_index(drawing, middle, facts, Mw, query, key) -> None:
     for n in range(Mw, N, Mw):  # the rows of the window
         drawing.line(x, y + n * cell, x + N * cell, y + n * cell, GREY, 1)
         drawing.line(x + n * cell, y, x + n * cell, y + N * cell, GREY, 1)
+    rows, columns = (
+        [part(f"{name} {n}", {role: n}, **{role: n, "token": n}) for n in range(N)]
+        for role, name in (("query", "i"), ("key", "j"))
+    )
+    numbers = [part(f"number {n}", entry=n) for n in range(facts.size[0] * facts.size[1])]
+    pairs = [numbers[n] for n in facts.index.flatten().tolist()]
+    drawing.touch("all pairs", x, y, cell, None, rows, columns, pairs)
     chosen, others = {"size": 10.5, "bold": True}, {"size": 8.5, "fill": GREY}
     for n in range(N):
         if readable or n == key:
@@ -188,10 +217,38 @@ def _draw_table(drawing, right, facts, query, key, head) -> None:
     fills = _shades((facts.biases - low) / max(high - low, 1e-9))
     frames = [((*facts.place, 1, 1), ACCENT)]
     drawing.grid(x, y, cell, fills, frames=frames)
+    # The table slid under the window: what the query reads, its last key at the top left.
+    (i, j), (Mh, Mw) = facts.places[0], (rows // 2 + 1, columns // 2 + 1)
+    window = x + j * cell, y + i * cell, Mw * cell, Mh * cell
+    with drawing.moving("window on the table"):
+        drawing.frame(*window, CALM)
+    drawing.touch(
+        "table",
+        x,
+        y,
+        cell,
+        None,
+        [Part()] * rows,
+        [Part()] * columns,
+        [
+            part(
+                f"number {n}",
+                dict(zip(("query", "key"), facts.pair_at(n, query), strict=True)),
+                entry=n,
+            )
+            for n in range(rows * columns)
+        ],
+    )
+    drawing.handle(
+        "the window over the table",
+        window[0] + window[2],
+        window[1] + window[3],
+        _steps("query", cell, i, j, Mh, Mw),
+    )
     for row in range(rows):
         for column in range(columns):
             place = x + (column + 0.5) * cell, y + (row + 0.5) * cell
-            ink = "#ffffff" if is_dark(fills[row][column]) else INK
+            ink = on(fills[row][column])
             number = str(row * columns + column)
             if cell >= 38:
                 drawing.text(place[0], place[1] - 8, number, 11, fill=ink, bold=True)
@@ -209,6 +266,7 @@ def _draw_table(drawing, right, facts, query, key, head) -> None:
     y += rows * cell + 16
     words = f"bias[{head}, {query}, {key}] = table[{facts.number}, {head}] = {facts.bias:+.2f}"
     drawing.text(x, y, words, 12, "start", bold=True)
+    drawing.text(x, y + 38, "blue: the window, slid to where the query reads", 11, "start", GREY)
     drawing.text(x, y + 19, f"bias from {low:+.2f}", 11, "start", GREY)
     for step, colour in enumerate(_shades(torch.linspace(0, 1, 12)[None])[0]):
         drawing.rect(x + 92 + 6 * step, y + 13, 6, 12, colour)
@@ -296,8 +354,8 @@ class PositionExplorer(Explorer):
             sides = (Mh, Mh), (Mw, Mw)
         last = Mh * Mw - 1
         return {
-            "window_rows": Number("rows Mh", Mh, *sides[0]),
-            "window_columns": Number("columns Mw", Mw, *sides[1]),
+            "window_rows": Number("rows Mh", Mh, *sides[0], rare=True),
+            "window_columns": Number("columns Mw", Mw, *sides[1], rare=True),
             "query": Number("query i", min(9, last), 0, last),
             "key": Number("key j", min(3, last), 0, last),
             "head": Number("head", 0, 0, heads - 1),

@@ -14,7 +14,7 @@ from swinlib import (
     window_partition,
     window_reverse,
 )
-from swinlib.lab.drawing import GREY, Drawing, hex_colour
+from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, on, part
 from swinlib.lab.style import ACCENT, INK, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number, Switch
 
@@ -29,7 +29,7 @@ STEPS = (
 )
 LARGEST_MAP, LARGEST_WINDOW = 16, 8  # tokens; what still reads on a screen
 REGION_FILLS = [hex_colour(colour, 0.55) for colour in REGION_COLOURS]
-PLAIN, PADDING, MASKED, ATTENDS = "#e8ecf1", "#ffffff", "#12305c", "#f6e27a"
+PLAIN, PADDING, MASKED, ATTENDS = "#e8ecf1", WHITE, "#12305c", "#f6e27a"
 PANEL, GAP, TOP = 300, 36, 30  # pixels
 
 
@@ -51,6 +51,7 @@ class ShiftedWindows:
         changed: (H, W) of bool, the tokens whose answer changes when the mask is left out; no
             padding, whose answers are thrown away.
         query: (row, column) of the query on the map.
+        places: (num_windows, N), where on the map every window's tokens are, counted row by row.
     """
 
     shift: tuple[int, int]
@@ -65,6 +66,7 @@ class ShiftedWindows:
     seen_rolled: Tensor
     changed: Tensor
     query: tuple[int, int]
+    places: Tensor
 
     @classmethod
     def compute(cls, height, width, M, shift, window, query) -> "ShiftedWindows":
@@ -87,6 +89,7 @@ class ShiftedWindows:
         seen_rolled, changed = on_the_map(may_see), on_the_map((masks < 0).any(-1))
         place = reverse_cyclic_shift(on_the_map(is_query), shift)[0, :, :, 0].nonzero()[0]
         ids = window_partition(regions, M).flatten(1)  # (num_windows, N)
+        counted = cyclic_shift(torch.arange(H * W).view(1, H, W, 1), shift)
         return cls(
             shift,
             numbers[0, :, :, 0],
@@ -100,7 +103,21 @@ class ShiftedWindows:
             seen_rolled[0, :, :, 0],
             (reverse_cyclic_shift(changed, shift) & is_token)[0, :, :, 0],
             tuple(place.tolist()),
+            window_partition(counted, M).flatten(1),
         )
+
+    def parts(self) -> list[Part]:
+        """What the places of the map stand for, row by row; a click makes a token the query."""
+        numbers, regions = self.numbers.flatten().tolist(), self.regions_back.flatten().tolist()
+        parts = [Part()] * len(numbers)
+        for window, places in enumerate(self.places.tolist()):
+            for query, place in enumerate(places):
+                number = numbers[place]
+                about = {"token": number} if number >= 0 else {"padding": place}
+                name = f"token {number}" if number >= 0 else "padding"
+                name += f", region {regions[place]}, window {window}"
+                parts[place] = part(name, {"window": window, "query": query}, **about)
+        return parts
 
 
 def draw_shift_mask(
@@ -131,6 +148,10 @@ def draw_shift_mask(
     cell = PANEL / max(H, W)
     left, middle, right = (8 + i * (PANEL + GAP) for i in range(3))
     drawing = Drawing(3 * PANEL + 2 * GAP + 16, PANEL + TOP + 28)
+    # What a token is called stays with it, wherever it goes.
+    places = torch.arange(H * W).view(H, W)
+    rolled = cyclic_shift(places[None, :, :, None], facts.shift).flatten().tolist()
+    parts = facts.parts()
 
     fills, frames, notes = _fills(facts.numbers, facts.regions_back if step >= 2 else None), [], []
     texts = _numbers(facts.numbers)
@@ -143,34 +164,55 @@ def draw_shift_mask(
             texts[i][j] = "≠"
         notes = ["strong: seen by the query"] * (step >= 7) + ["≠: changes without the mask"]
     if step >= 2:
-        title, shift = "the map, moved windows", facts.shift
+        title, shift = "the map, moved windows: drag them", facts.shift
     else:
         title, shift = "the map, ordinary windows", (0, 0)
     cuts = _lines(H, M, shift[0]), _lines(W, M, shift[1])
     drawing.text(left, 14, title, 13, "start")
-    drawing.grid(left, TOP, cell, fills, texts, *cuts, frames)
+    keys = [[(f"map-{place}", None) for place in row] for row in places.tolist()]
+    drawing.grid(left, TOP, cell, fills, texts, *cuts, frames, keys=keys)
+    drag = [
+        Drag(name, axis, cell, low=-now, high=M - 1 - now)
+        for name, axis, now in (
+            ("shift_rows", "down", shift_rows),
+            ("shift_columns", "right", shift_columns),
+        )
+    ]
+    drag = drag if step >= 2 else ()
+    drawing.touch("map", left, TOP, cell, None, [Part()] * H, [Part()] * W, parts, drag)
+    size = Drag("height", "down", cell), Drag("width", "right", cell)
+    drawing.handle("size of the map", left + W * cell, TOP + H * cell, size)
     _note(drawing, left, H * cell, "; ".join(notes))
 
-    title = "rolled: the windows, and every token's region" if step >= 4 else "rolled"
+    title = "rolled: the windows; in the corner, the region" if step >= 4 else "rolled"
     drawing.text(middle, 14, title, 13, "start")
     if step >= 3:
-        fills = _fills(facts.rolled, facts.regions if step >= 4 else None)
+        fills = _fills(facts.rolled, facts.regions)
         first_row, first_column = (i * M for i in divmod(window, W // M))
         place = (first_row + query // M, first_column + query % M, 1, 1)
         frames = [((first_row, first_column, M, M), INK), (place, ACCENT)]
         _note(drawing, middle, H * cell, f"heavy frames: window {window} and its query")
         if step >= 6:
             fills = _fade_unless(facts.seen_rolled, fills)
-        texts = _numbers(facts.rolled)
+        keys = [
+            [(f"rolled-{place}", f"map-{place}") for place in rolled[i * W : (i + 1) * W]]
+            for i in range(H)
+        ]
+        lines = _lines(H, M), _lines(W, M)
+        drawing.grid(
+            middle, TOP, cell, fills, _numbers(facts.rolled), *lines, frames, None, True, keys
+        )
         if step >= 4:
-            texts = [[str(region) for region in row] for row in facts.regions.tolist()]
-        drawing.grid(middle, TOP, cell, fills, texts, _lines(H, M), _lines(W, M), frames)
+            _write_regions(drawing, middle, cell, facts.regions.tolist(), fills)
+        own = [parts[place] for place in rolled]
+        drawing.touch("rolled map", middle, TOP, cell, None, [Part()] * H, [Part()] * W, own)
     else:
         _later(drawing, middle, W * cell, H * cell, "step 3 rolls the map")
 
     drawing.text(right, 14, f"mask of window {window}: query down, key across", 13, "start")
     if step >= 5:
-        _draw_mask(drawing, right, facts.mask, facts.mask_ids.tolist(), query)
+        tokens = [parts[place] for place in facts.places[window].tolist()]
+        _draw_mask(drawing, right, facts.mask, facts.mask_ids.tolist(), query, tokens)
     else:
         _later(drawing, right, PANEL, PANEL, "step 5 makes the mask")
 
@@ -178,7 +220,16 @@ def draw_shift_mask(
     return drawing
 
 
-def _draw_mask(drawing: Drawing, x: float, mask: Tensor, ids: list[int], query: int) -> None:
+def _write_regions(drawing: Drawing, x: float, cell: float, regions, fills) -> None:
+    """Every token's region in a corner of its cell."""
+    size = max(5, 0.27 * cell)
+    for i, row in enumerate(regions):
+        for j, region in enumerate(row):
+            place = x + j * cell + 0.14 * cell, TOP + i * cell + 0.19 * cell
+            drawing.text(*place, region, size, fill=on(fills[i][j]))
+
+
+def _draw_mask(drawing: Drawing, x, mask: Tensor, ids: list[int], query: int, tokens) -> None:
     """The mask (N, N) of one window, with its tokens' regions along both sides."""
     N, margin = len(ids), 14
     cell = (PANEL - margin) / N
@@ -201,6 +252,17 @@ def _draw_mask(drawing: Drawing, x: float, mask: Tensor, ids: list[int], query: 
             drawing.text(x + place, TOP + 7, label, size, fill=GREY)
             drawing.text(x + 4, TOP + place, label, size, fill=GREY)
     _note(drawing, x + margin, PANEL, "light: may attend; dark: masked")
+    rows, columns = (
+        [
+            Part(token.about | {f"{role}-{n}"}, {"query": n} if role == "query" else {}, name)
+            for n, token in enumerate(tokens)
+            for name in [f"{role} {n}: {token.name}"]
+        ]
+        for role in ("query", "key")
+    )
+    said = Part(name="may attend"), Part(name="masked")
+    cells = [said[masked] for masked in (mask < 0).flatten().tolist()]
+    drawing.touch("mask", x + margin, TOP + margin, cell, None, rows, columns, cells)
 
 
 def _caption(facts, height, width, M, window, query, step, without_mask) -> str:
@@ -309,15 +371,15 @@ class ShiftMaskExplorer(Explorer):
     def controls(self):
         largest = LARGEST_WINDOW
         return {
-            "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 7),
-            "height": Number("height H", 8, 1, LARGEST_MAP),
-            "width": Number("width W", 8, 1, LARGEST_MAP),
-            "window_size": Number("window M", 4, 1, largest),
+            "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 7, play=True),
+            "height": Number("height H", 8, 1, LARGEST_MAP, rare=True),
+            "width": Number("width W", 8, 1, LARGEST_MAP, rare=True),
+            "window_size": Number("window M", 4, 1, largest, rare=True),
             "shift_rows": Number("shift, rows", 2, 0, largest - 1),
             "shift_columns": Number("shift, columns", 2, 0, largest - 1),
             "window": Number("window no.", 3, 0, LARGEST_MAP**2 - 1),
             "query": Number("query token", 0, 0, largest**2 - 1),
-            "without_mask": Switch("without the mask"),
+            "without_mask": Switch("without the mask", rare=True),
         }
 
     def bounds(self, height, width, window_size, **others):

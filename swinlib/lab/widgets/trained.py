@@ -18,8 +18,8 @@ from swinlib import (
     shifted_window_mask,
     window_partition,
 )
-from swinlib.lab.drawing import GREY, Drawing, hex_colour, is_dark
-from swinlib.lab.style import ACCENT, CALM, INK
+from swinlib.lab.drawing import GREY, WHITE, Drawing, Part, hex_colour, on, part
+from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 from swinlib.training import normalise
 
@@ -207,10 +207,39 @@ def draw_trained_attention(
     x = 8 + PANEL + 26
     drawing.text(x, 14, title, 13, "start")
     _draw_looks(drawing, x, cell, canvas, split, place, H, W)
-    _draw_keys(drawing, x + PANEL + 30, split)
-    _draw_split(drawing, split, facts.record.window_size, facts.record.shift_size)
+    said = [_token((i, j), stage) for i in range(H) for j in range(W)]
+    for panel, at in (("picture", 8), ("where it looks", x)):
+        drawing.touch(panel, at, TOP, cell, None, [Part()] * H, [Part()] * W, said)
+    _draw_choices(drawing, x, picture, head, len(facts.bias))
+    _draw_keys(drawing, x + PANEL + 30, split, stage)
+    _draw_split(drawing, split, facts.record.window_size, facts.record.shift_size, stage)
     drawing.caption = _caption(split, facts.record, picture, stage, block, head, place, answer)
     return drawing
+
+
+def _token(key: tuple[int, int] | None, stage: int) -> Part:
+    """What a token of a stage's map stands for; a click asks it."""
+    if key is None:
+        return Part(name="padding")
+    sets = {name: n << (stage - 1) for name, n in zip(("row", "column"), key, strict=True)}
+    return part(f"token in row {key[0]} and column {key[1]}", sets, token=key)
+
+
+def _draw_choices(drawing, x, picture, head, heads) -> None:
+    """The pictures before and after this one, and the block's heads, to be clicked."""
+    for words, step, at in (("◀", -1, 8 + PANEL - 40), ("▶", 1, 8 + PANEL - 18)):
+        drawing.text(at + 9, 14, words, 13, fill=CALM)
+        name = "the picture before" if step < 0 else "the next picture"
+        said = [part(name, {"picture": picture + step})]
+        drawing.touch(name, at, 4, 20, None, said)
+    y = TOP + PANEL + 32
+    drawing.text(x, y, "heads", 11, "start", GREY)
+    side = min(18, (PANEL - 44) / heads)
+    fills = [[CALM if number == head else PALE for number in range(heads)]]
+    numbers = [[str(number) for number in range(heads)]] if side >= 12 else None
+    drawing.grid(x + 40, y - side / 2, side, fills, numbers)
+    said = [part(f"head {number}", {"head": number}) for number in range(heads)]
+    drawing.touch("heads", x + 40, y - side / 2, side, None, [Part()], said)
 
 
 def _answer(probabilities: Tensor | None, class_names) -> str:
@@ -266,7 +295,8 @@ def _image(drawing, x, cell, canvas, H, W) -> None:
 
 
 def _frame(drawing, x, cell, place) -> None:
-    drawing.frame(x + place[1] * cell, TOP + place[0] * cell, cell, cell, ACCENT)
+    with drawing.moving(f"query at {x}"):
+        drawing.frame(x + place[1] * cell, TOP + place[0] * cell, cell, cell, ACCENT)
 
 
 def _outline(drawing, x, cell, split, colour="#ffffff") -> None:
@@ -289,15 +319,17 @@ def _outline(drawing, x, cell, split, colour="#ffffff") -> None:
             drawing.line(*edge, stroke, line)
 
 
-def _draw_keys(drawing, x, split) -> None:
+def _draw_keys(drawing, x, split, stage) -> None:
     """The keys that are looked at most, with their sums."""
     drawing.text(x, 14, "the keys it looks at most", 13, "start")
     columns = [*(x + right for right in (62, 128, 186, 248, 318)), WIDTH - 8]
     names = ("key", "content", "+ bias", "+ mask", "= score", "weight")
     for right, name in zip(columns, names, strict=True):
         drawing.text(right, TOP + 12, name, 11.5, "end", GREY)
-    drawing.line(x, TOP + 25, WIDTH - 8, TOP + 25, INK, 1.2)
+    drawing.line(x, TOP + 25, WIDTH - 8, TOP + 25, line=1.2)
     most = split.weights.argsort(descending=True, stable=True)[:8].tolist()
+    said = [_token(split.keys[n], stage) for n in most]
+    drawing.touch("the keys it looks at most", x, TOP + 28, WIDTH - 8 - x, 24, said)
     for line, n in enumerate(most):
         y = TOP + 40 + 24 * line
         key = split.keys[n]
@@ -314,7 +346,7 @@ def _draw_keys(drawing, x, split) -> None:
         drawing.text(WIDTH - 8, y, f"{max(share, 0):.1%}", 11.5, "end", GREY)
 
 
-def _draw_split(drawing, split, window_size, shift_size) -> None:
+def _draw_split(drawing, split, window_size, shift_size, stage) -> None:
     """Four windows: content + bias + mask, and the weights that the softmax makes of them."""
     mh, mw = window_size
     cell = SMALL / max(mh, mw)
@@ -333,7 +365,7 @@ def _draw_split(drawing, split, window_size, shift_size) -> None:
             (
                 "mask",
                 split.mask,
-                [MASKED if value < 0 else "#ffffff" for value in split.mask.tolist()],
+                [MASKED if value < 0 else WHITE for value in split.mask.tolist()],
                 [f"{value:.0f}" for value in split.mask.tolist()],
             ),
             (
@@ -355,7 +387,9 @@ def _draw_split(drawing, split, window_size, shift_size) -> None:
         size = min(12, 0.4 * cell, 1.38 * cell / max(len(text) for text in texts))
         for n, text in enumerate(texts if size >= 6 else ()):
             middle = x + (n % mw + 0.5) * cell, y + (n // mw + 0.5) * cell
-            drawing.text(*middle, text, size, fill="#ffffff" if is_dark(fills[n]) else INK)
+            drawing.text(*middle, text, size, fill=on(fills[n]))
+        said = [_token(key, stage) for key in split.keys]
+        drawing.touch(title, x, y, cell, None, [Part()] * mh, [Part()] * mw, said)
         for n, key in enumerate(split.keys):
             if key is None:
                 corner = x + n % mw * cell + 2, y + n // mw * cell + 2

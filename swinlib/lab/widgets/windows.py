@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from swinlib import msa_flops, pad_to_multiple, window_partition, window_reverse, wmsa_flops
-from swinlib.lab.drawing import GREY, Drawing, hex_colour, short
+from swinlib.lab.drawing import GREY, Drag, Drawing, Part, hex_colour, part, short
 from swinlib.lab.style import ACCENT, CALM, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Explorer, Number
 
@@ -16,6 +16,7 @@ FILLS = [hex_colour(colour, 0.45) for colour in REGION_COLOURS]
 PADDING = "#ffffff"
 LEFT, TOP, PANEL, GAP = 8, 30, 340, 40  # pixels
 READABLE = 15  # pixels; a cell with room for a number
+MOVING = 400  # tokens, at most, that move one by one
 
 
 @dataclass
@@ -102,7 +103,18 @@ def _draw_map(drawing: Drawing, facts: CutMap, height, width, M: int, window: in
     drawing.text(LEFT, 14, title, 13, "start")
     cuts = (range(M, H, M), range(M, W, M)) if windows_readable else ((), ())
     texts = _texts(numbers) if readable else None
-    drawing.grid(LEFT, TOP, cell, fills, texts, *cuts, frames)
+    keys = None
+    if H * W <= MOVING:
+        keys = [[(f"map-{i}-{j}", None) for j in range(W)] for i in range(H)]
+    drawing.grid(LEFT, TOP, cell, fills, texts, *cuts, frames, keys=keys)
+    cells = [_token(numbers[i][j], window_of[i][j], (i, j)) for i in range(H) for j in range(W)]
+    drawing.touch("map", LEFT, TOP, cell, None, [Part()] * H, [Part()] * W, cells)
+    row, column = (M * (n + 1) * cell for n in divmod(window, W // M))
+    drawing.handle(
+        "size of the windows", LEFT + column, TOP + row, [Drag("window_size", "right", cell)]
+    )
+    size = Drag("height", "down", cell), Drag("width", "right", cell)
+    drawing.handle("size of the map", LEFT + width * cell + 8, TOP + height * cell + 8, size)
     if (H, W) != (height, width):
         size = width * cell, height * cell
         drawing.rect(LEFT, TOP, *size, stroke=ACCENT, line=1.5, dash=True)
@@ -118,6 +130,13 @@ def _draw_map(drawing: Drawing, facts: CutMap, height, width, M: int, window: in
     bottom = TOP + H * cell + 15
     drawing.text(LEFT, bottom, "; ".join(notes), 11, "start", GREY)
     return bottom
+
+
+def _token(number: int, window: int, place: tuple[int, int]) -> Part:
+    """What a token stands for; a click frames its window."""
+    about = {"token": number} if number >= 0 else {"padding": place}
+    name = f"token {number}" if number >= 0 else "padding"
+    return part(f"{name}, window {window}", {"window": window}, window=window, **about)
 
 
 def _draw_batch(drawing: Drawing, facts: CutMap, M: int, window: int) -> float:
@@ -141,13 +160,28 @@ def _draw_batch(drawing: Drawing, facts: CutMap, M: int, window: int) -> float:
         frames = [((0, 0, M, M), ACCENT)] if chosen else []
         if M * cell >= 18:
             texts = _texts(numbers) if cell >= READABLE else None
-            drawing.grid(left, top, cell, fills, texts, frames=frames)
+            places = [[(row * M + i, column * M + j) for j in range(M)] for i in range(M)]
+            keys = None
+            if H * W <= MOVING:  # a window that is chosen leaves the map anew
+                name = f"chosen {number}" if chosen else "batch"
+                keys = [[(f"{name}-{i}-{j}", f"map-{i}-{j}") for i, j in line] for line in places]
+            drawing.grid(left, top, cell, fills, texts, frames=frames, keys=keys)
+            cells = [
+                _token(n, number, place)
+                for line, spots in zip(numbers, places, strict=True)
+                for n, place in zip(line, spots, strict=True)
+            ]
+            sides = [Part()] * M, [Part()] * M
+            drawing.touch(f"window {number} of the batch", left, top, cell, None, *sides, cells)
         else:
             real_rows = sum(line[0] >= 0 for line in numbers)
             real_columns = sum(n >= 0 for n in numbers[0])
             drawing.rect(left, top, real_columns * cell, real_rows * cell, colour)
             drawing.rect(left, top, M * cell, M * cell, stroke="#999999", line=0.4)
     if M * cell < 18:
+        cells = [part(f"window {n}", {"window": n}, window=n) for n in range(number_of_windows)]
+        size, sides = (M * cell + between, M * cell + above), ([Part()] * rows, [Part()] * columns)
+        drawing.touch("batch", x, TOP + above, *size, *sides, cells)
         grow, (row, column) = max(0.0, (9 - M * cell) / 2), divmod(window, columns)
         left, top = x + column * (M * cell + between), TOP + row * (M * cell + above) + above
         side = M * cell + 2 * grow
