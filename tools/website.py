@@ -163,11 +163,14 @@ def api() -> str:
         parts.append(f"## import {package.__name__}" if package is swinlib else TRAINING)
         modules: dict[str, list[str]] = {}
         for name in package.__all__:
-            module = getattr(getattr(package, name), "__module__", package.__name__)
+            thing = getattr(package, name)
+            module = thing.__name__ if inspect.ismodule(thing) else package.__name__
+            module = getattr(thing, "__module__", module)
             modules.setdefault(module, []).append(name)
         for module, names in modules.items():
             about = inspect.getdoc(sys.modules[module]).splitlines()[0]
-            parts.append(f"### {module}\n\n{about}")
+            is_name = module.rpartition(".")[-1] in names  # which says this of itself
+            parts.append(f"### {module}" + ("" if is_name else f"\n\n{about}"))
             parts += [directive(package.__name__, name, getattr(package, name)) for name in names]
     return "\n\n".join(parts) + "\n"
 
@@ -176,6 +179,8 @@ def directive(package: str, name: str, thing) -> str:
     """What lets Sphinx show a public name; of a dictionary, which has no docstring, its keys."""
     if isinstance(thing, dict):
         about = f".. py:data:: {package}.{name}\n\n   A dictionary of {', '.join(thing)}."
+    elif inspect.ismodule(thing):
+        about = f".. automodule:: {package}.{name}\n   :members:"
     elif inspect.isclass(thing) and issubclass(thing, Exception):
         about = f".. autoexception:: {package}.{name}"
     else:
