@@ -9,10 +9,12 @@ ARGS =
 NB =
 
 PY := $(VENV)/bin/python
-# Stamps: the environment is made, what lessons need is installed, what maintainers need is too.
+# Stamps: the environment is made, what lessons need is installed, what maintainers need is too, and
+# what makes the web site.
 MADE := $(VENV)/.made
 LAB := $(VENV)/.lab
 TEST := $(VENV)/.test
+SITE := $(VENV)/.site
 # The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
 # not fit any more: its stamp goes, and what is missing is made again.
 FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"
@@ -25,7 +27,7 @@ OFFLINE = $(if $(shell $(PY) -c '$(MODERN)' 2>/dev/null && echo yes),--no-build-
 INSTALL = $(PY) -m pip install $(QUIET) --disable-pip-version-check $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab fresh progress test bench picture refresh check lint format lock clean
+.PHONY: help lab fresh progress test clock site bench picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -40,6 +42,8 @@ fresh: $(LAB) ## Lay a new copy of a lesson and keep yours beside it (NB=04)
 progress: $(LAB) ## Show which exercises are answered, right, open
 	@$(PY) -m swinlib.lab progress
 
+# What needs a browser runs by itself: it keeps both cores busy.
+BROWSER = tests/test_browser.py tests/test_site.py
 # All parts run even when one fails; the last lines are pytest's own.
 # One thread for each: two sets of tests, or two notebooks, run side by side.
 test: export CUDA_VISIBLE_DEVICES :=
@@ -47,15 +51,22 @@ test: export OMP_NUM_THREADS := 1
 # Somebody's own settings of Python and pytest are not what is tested.
 test: export PYTHONWARNINGS :=
 test: export PYTEST_ADDOPTS :=
-test: $(TEST) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
+test: $(TEST) $(SITE) ## Lint, test swinlib, run every notebook and compare its outputs, unanswered and solved
 	@failed=; \
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . || failed="$$failed lint"; \
-	$(PY) -m pytest tests --ignore tests/test_browser.py -n 2 --dist loadfile \
+	$(PY) -m pytest tests $(BROWSER:%=--ignore %) -n 2 --dist loadfile \
 	  || failed="$$failed tests"; \
-	$(PY) -m pytest tests/test_browser.py || failed="$$failed browser"; \
+	$(PY) -m pytest $(BROWSER) || failed="$$failed browser"; \
 	$(PY) -m pytest --nbval notebooks -n 2 --dist loadscope || failed="$$failed notebooks"; \
 	$(PY) -m pytest --nbval notebooks --solved -n 2 --dist loadscope || failed="$$failed solved"; \
 	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed" >&2; exit 1; fi
+
+site: $(SITE) ## Build the web site from README, the stored notebooks and the docstrings
+	$(PY) tools/website.py
+
+# A loaded machine fails these, so they are no part of `make test`.
+clock: $(TEST) ## Test that widgets and checks answer at once, on a machine with nothing else to do
+	$(PY) -m pytest tests -m clock
 
 refresh: $(TEST) ## Run the notebooks in place and store clean outputs (NB="03 04" for some)
 	$(PY) tools/nbtool.py refresh $(NB) $(ARGS)
@@ -85,25 +96,29 @@ format: $(TEST) ## Repair style and formatting where that is safe
 # torch's own metadata pins the CUDA packages it wants, and a CPU-only torch wants none of them.
 COMPILE := uv pip compile --universal --python-version 3.10 --upgrade pyproject.toml
 PINS = grep -vE '^(nvidia-|cuda-|triton==)'
-lock: $(MADE) ## Pin the newest versions that fit pyproject.toml in both requirements files
+lock: $(MADE) ## Pin the newest versions that fit pyproject.toml in the requirements files
 	$(PY) -m pip install --quiet uv
-	$(PY) -m $(COMPILE) --extra test --quiet --no-header --no-annotate > $(VENV)/test.txt
-	$(PY) -m $(COMPILE) --extra lab --quiet --no-header --annotation-style line \
-	  --constraint $(VENV)/test.txt > $(VENV)/lab.txt
+	$(PY) -m $(COMPILE) --extra test --extra site --quiet --no-header --no-annotate \
+	  > $(VENV)/all.txt
+	@for extra in lab test site; do \
+	  $(PY) -m $(COMPILE) --extra $$extra --quiet --no-header --annotation-style line \
+	    --constraint $(VENV)/all.txt | sed -E 's%(-c [^ ]*all.txt, |, -c [^ ]*all.txt)%%' \
+	    > $(VENV)/$$extra.txt; done
 	@{ echo "# What lessons need. Written by \`make lock\`: $(COMPILE) --extra lab"; \
 	  echo "# One file for Python 3.10 and later on Linux, macOS and Windows, without CUDA packages:"; \
 	  echo "# torch names those itself where it wants them."; \
-	  $(PINS) $(VENV)/lab.txt | sed 's|-c $(VENV)/test.txt, ||'; \
+	  $(PINS) $(VENV)/lab.txt; \
 	  echo '-e .'; } > requirements.txt
-	@{ echo "# What maintainers need beyond it. Written by \`make lock\`: $(COMPILE) --extra test"; \
-	  echo '-r requirements.txt'; \
-	  sed 's/ *# via.*//' requirements.txt | grep -vxFf - $(VENV)/test.txt | $(PINS); \
-	  } > requirements-test.txt
-	@for file in requirements.txt requirements-test.txt; do \
-	  echo "$$file: $$(grep -c == $$file) pins"; done
+	@for extra in test site; do \
+	  { echo "# What make $$extra needs beyond it. Written by \`make lock\`: $(COMPILE) --extra $$extra"; \
+	    echo '-r requirements.txt'; \
+	    sed 's/ *# via.*//' requirements.txt > $(VENV)/lessons.txt; \
+	    sed 's/ *# via.*//' $(VENV)/$$extra.txt | grep -vxFf $(VENV)/lessons.txt | $(PINS); \
+	  } > requirements-$$extra.txt; done
+	@for file in requirements*.txt; do echo "$$file: $$(grep -c == $$file) pins"; done
 
 clean: ## Remove the environment and all caches; your copies, data and trained models stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . '(' -name __pycache__ -o -name .ipynb_checkpoints ')' -prune -exec rm -rf {} +
 
 # Installed again only when what is to be installed has changed.
@@ -114,6 +129,10 @@ $(LAB): requirements.txt pyproject.toml $(MADE)
 
 $(TEST): requirements-test.txt $(LAB)
 	@$(INSTALL) -r requirements-test.txt
+	@touch $@
+
+$(SITE): requirements-site.txt $(LAB)
+	@$(INSTALL) -r requirements-site.txt
 	@touch $@
 
 # Kept where its Python still runs and has a whole pip; else made from nothing, whatever an interrupt

@@ -5,10 +5,45 @@ True is no number here, though Python has it as 1.
 """
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from math import isfinite
 from numbers import Integral, Real
+from typing import ParamSpec, TypeVar
 
 from torch import SymInt, Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(**checks: Callable) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Check a public function's arguments where a user calls it: ``@checked(x=check_tensor)``.
+
+    A check takes an argument's name and value and returns the value that the function goes on with.
+    Who has checked already calls the function without its checks, which is its ``__wrapped__``.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        names = tuple(signature(function).parameters)
+
+        def check(name, value):
+            return checks[name](name, value) if name in checks else value
+
+        @wraps(function)
+        def call(*args, **kwargs):
+            args = [check(*of) for of in zip(names, args, strict=False)] + list(args[len(names) :])
+            kwargs = {name: check(name, value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def without_checks(*functions: Callable) -> tuple[Callable, ...]:
+    """The functions as they are behind `checked`, for callers whose arguments are known to fit."""
+    return tuple(function.__wrapped__ for function in functions)
 
 
 def _is_int(value) -> bool:
@@ -32,12 +67,18 @@ def to_pair(name: str, value, minimum: int = 1) -> tuple[int, int]:
     return (int(numbers[0]), int(numbers[1]))
 
 
-def check_int(name: str, value, minimum: int = 1) -> None:
+def to_shift(name: str, value) -> tuple[int, int]:
+    """Read a shift as `to_pair` does, from 0 up."""
+    return to_pair(name, value, minimum=0)
+
+
+def check_int(name: str, value, minimum: int = 1) -> int:
     """Refuse what is not an int from `minimum` up."""
     if not _is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    return value
 
 
 def check_ints(name: str, values, minimum: int = 1) -> None:
@@ -48,13 +89,14 @@ def check_ints(name: str, values, minimum: int = 1) -> None:
         raise ValueError(f"{name} must be at least {minimum} each, got {values!r}")
 
 
-def check_size(name: str, value) -> None:
+def check_size(name: str, value):
     """Refuse what is not a number of tokens or pixels; tracers have symbols for these.
 
     How large it must be is left to what it has to fit.
     """
     if not (_is_int(value) or isinstance(value, (SymInt, Tensor))):
         raise TypeError(f"{name} must be an int, got {value!r}")
+    return value
 
 
 def check_number(name: str, value, minimum: float = 0.0) -> None:
@@ -65,12 +107,13 @@ def check_number(name: str, value, minimum: float = 0.0) -> None:
         raise ValueError(f"{name} must be finite and at least {minimum:g}, got {value!r}")
 
 
-def check_rate(name: str, rate) -> None:
+def check_rate(name: str, rate) -> float:
     """Refuse what is not a probability of dropping something, from 0 up and below 1."""
     if not isinstance(rate, Real) or isinstance(rate, bool):
         raise TypeError(f"{name} must be a number, got {rate!r}")
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"{name} must be at least 0 and below 1, got {rate!r}")
+    return rate
 
 
 def check_flags(**flags) -> None:
@@ -98,13 +141,14 @@ def check_heads(dim: int, num_heads: int) -> None:
         )
 
 
-def check_tensor(name: str, value) -> None:
+def check_tensor(name: str, value) -> Tensor:
     """Refuse what is not a tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+    return value
 
 
-def check_feature_map(x: Tensor, dim: int | None = None, name: str = "x") -> None:
+def check_feature_map(name: str, x, dim: int | None = None) -> Tensor:
     """Refuse what is not a feature map ``(B, H, W, C)``, or has not `dim` channels."""
     check_tensor(name, x)
     shape = tuple(x.shape)
@@ -116,3 +160,4 @@ def check_feature_map(x: Tensor, dim: int | None = None, name: str = "x") -> Non
         raise ValueError(
             f"{name} must have {dim} channels in its last dimension, got shape {shape}"
         )
+    return x

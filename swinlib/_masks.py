@@ -13,8 +13,13 @@ from torch import Tensor
 from swinlib.shift import shifted_window_mask
 
 
-def mask_for(H, W, window_size, shift_size, device, dtype) -> Tensor:
-    """`shifted_window_mask` on a device and in a dtype: made now, or kept from before."""
+def mask_for(H, W, window_size, shift_size, device, dtype) -> Tensor | None:
+    """`shifted_window_mask` on a device and in a dtype: made now, or kept from before.
+
+    None where nothing is shifted.
+    """
+    if not any(shift_size):
+        return None
     if torch.compiler.is_dynamo_compiling():
         # A size that the compiler holds as a symbol becomes a number here: a graph for each size.
         return _constant(index(H), index(W), window_size, shift_size, device, dtype)

@@ -3,10 +3,19 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
-from swinlib._checks import check_flags, check_heads, check_number, check_rate, check_tensor
+from swinlib._checks import (
+    check_flags,
+    check_heads,
+    check_number,
+    check_rate,
+    check_tensor,
+    checked,
+)
 
 
+@checked(q=check_tensor, k=check_tensor, v=check_tensor, dropout_p=check_rate)
 def attention(
     q: Tensor,
     k: Tensor,
@@ -39,9 +48,6 @@ def attention(
 
     Source: Vaswani et al. 2017, equation 1; Swin paper, equation 4, with its bias B.
     """
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        check_tensor(name, x)
-    check_rate("dropout_p", dropout_p)
     if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "q (..., N, d), k (..., M, d) and v (..., M, e) must share d and M, got shapes "
@@ -51,7 +57,7 @@ def attention(
     scores = (q * scale) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
-    weights = F.dropout(scores.softmax(dim=-1), dropout_p, training=dropout_p > 0)
+    weights = F.dropout(scores.softmax(dim=-1), dropout_p)
     return weights @ v, weights
 
 
@@ -67,6 +73,8 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
     # fused kernels, ours and timm's, took 1.15 to 1.2 times as long); training was not.
     if torch.compiler.is_compiling() and q.is_cuda and not torch.is_grad_enabled():
         return attention(q, k, v, bias=bias, scale=scale)[0]
+    if transformed():
+        return attention(q, k, v, bias=bias, scale=scale, dropout_p=dropout_p)[0]
     if q.is_cuda and len(q) > LARGEST_BATCH:
         half = len(q) // 2
         parts = (slice(half), slice(half, None))
@@ -77,6 +85,13 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
         ])  # fmt: skip
     q = q.contiguous() if exporting() else q
     return F.scaled_dot_product_attention(q, k, v, bias, dropout_p, scale=scale)
+
+
+def transformed() -> bool:
+    """Whether torch.func or forward-mode AD looks on, for which the fused kernels have no rules."""
+    return not torch.compiler.is_compiling() and (
+        torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+    )
 
 
 # Exporters replace the fused function by its parts, whose output lies otherwise in memory than its

@@ -25,6 +25,9 @@ class AttentionRecord:
         padded_size: the same with the padding to whole windows.
         window_size: (Mh, Mw), in tokens.
         shift_size: (sh, sw) that the block really used on this map, in tokens.
+        gradient: of the weights, as large as they are, by the last backward pass, if they were
+            recorded with detach=False. What it says is laid on the map like the weights:
+            ``dataclasses.replace(record, weights=record.weights * record.gradient).map_of(3, 5)``.
     """
 
     name: str
@@ -33,6 +36,7 @@ class AttentionRecord:
     padded_size: tuple[int, int]
     window_size: tuple[int, int]
     shift_size: tuple[int, int]
+    gradient: Tensor | None = None
 
     def locate(self, row: int, column: int) -> tuple[int, int]:
         """Which window, and which token of it, holds the token at (row, column) of the map.
@@ -69,18 +73,33 @@ class AttentionRecord:
         x = reverse_cyclic_shift(x, self.shift_size)
         return x[:, : self.grid_size[0], : self.grid_size[1]].permute(0, 3, 1, 2)
 
+    def received(self) -> Tensor:
+        """How much each token was looked at: the mean weight that the tokens of its window gave it,
+        times their number, so that 1 is its even share. Rolled back and cropped as in `map_of`.
+
+        Returns:
+            ``(B, num_heads, H, W)``.
+        """
+        seen = self.weights.mean(3) * self.weights.shape[3]  # (B, n, num_heads, N)
+        windows = seen.transpose(2, 3).flatten(0, 1).unflatten(1, self.window_size)
+        x = window_reverse(windows, self.window_size, *self.padded_size)
+        x = reverse_cyclic_shift(x, self.shift_size)
+        return x[:, : self.grid_size[0], : self.grid_size[1]].permute(0, 3, 1, 2)
+
     def __repr__(self) -> str:
         (H, W), (mh, mw), (sh, sw) = self.grid_size, self.window_size, self.shift_size
         return f"{self.name}: {H}x{W} tokens, windows {mh}x{mw}, shift ({sh}, {sw})"
 
 
 @contextmanager
-def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
+def record_attention(
+    model: nn.Module, *, detach: bool = True
+) -> Iterator[dict[str, AttentionRecord]]:
     """Record the attention weights of every block while the context lasts.
 
     Inside, the blocks take the explicit path, which computes the weights; the output stays the
     same to rounding. Each forward pass overwrites the records of the one before. Other threads run
-    the model as ever, and are not recorded.
+    the model as ever, and are not recorded::
 
         with record_attention(model) as records:
             model(images)
@@ -88,9 +107,11 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
 
     Args:
         model: a `SwinTransformer`, or anything that holds `SwinTransformerBlock`.
+        detach: False keeps the weights in the graph, and a backward pass, also one after the
+            context, leaves the gradient that reaches them in the records.
 
     Yields:
-        A dict from block names to `AttentionRecord`, filled by the forward pass, weights detached.
+        A dict from block names to `AttentionRecord`, filled by the forward pass.
 
     Raises:
         TypeError: `model` is no module.
@@ -136,7 +157,14 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, AttentionRecord]]:
             record = records[name]
             (pH, pW), (mh, mw) = record.padded_size, record.window_size
             num_windows = (pH // mh) * (pW // mw)
-            record.weights = weights.detach().unflatten(0, (-1, num_windows))
+            kept = weights.detach() if detach else weights
+            record.weights = kept.unflatten(0, (-1, num_windows))
+
+            def keep_gradient(gradient):
+                record.gradient = gradient.detach().unflatten(0, (-1, num_windows))
+
+            if not detach and weights.requires_grad:
+                weights.register_hook(keep_gradient)
             return out
 
         handles += [

@@ -1,12 +1,13 @@
 """Lesson 06: four neighbours become one token, twice as wide."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from swinlib._checks import check_feature_map, check_int, check_layers
+from swinlib._checks import check_feature_map, check_int, check_layers, checked
 from swinlib.windows import pad_to_multiple
 
 
+@checked(x=check_feature_map)
 def space_to_depth(x: Tensor) -> Tensor:
     """Stack every 2x2 neighbourhood in the channels, in the order of the official weights.
 
@@ -51,5 +52,9 @@ class PatchMerging(nn.Module):
         self.norm = norm_layer(4 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_feature_map(x, self.dim)
+        check_feature_map("x", x, self.dim)
         return self.reduction(self.norm(space_to_depth(x)))
+
+
+for step in ("check_feature_map", "space_to_depth"):  # which look at sizes, see model.py
+    fx.wrap(step)

@@ -5,7 +5,7 @@ renamed. No module stores a resolution: the shape of a feature map ``(B, H, W, C
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
 from swinlib._checks import (
@@ -18,6 +18,8 @@ from swinlib._checks import (
     check_rate,
     check_tensor,
     to_pair,
+    to_shift,
+    without_checks,
 )
 from swinlib._masks import mask_for
 from swinlib.attention import MultiHeadSelfAttention, attention, fused_attention
@@ -26,6 +28,13 @@ from swinlib.patches import PatchEmbed
 from swinlib.position import relative_position_bias, relative_position_index
 from swinlib.shift import cyclic_shift, reverse_cyclic_shift
 from swinlib.windows import pad_to_multiple, window_partition, window_reverse
+
+# A block checks its map once. The steps on the map's way through it need no check of their own.
+pad_to_multiple, window_partition, window_reverse = without_checks(
+    pad_to_multiple, window_partition, window_reverse
+)
+cyclic_shift, reverse_cyclic_shift = without_checks(cyclic_shift, reverse_cyclic_shift)
+attention, relative_position_bias = without_checks(attention, relative_position_bias)
 
 
 class Mlp(nn.Module):
@@ -137,39 +146,57 @@ class WindowAttention(MultiHeadSelfAttention):
             ValueError: x is not of this shape, or its windows are not whole pictures of the mask's.
         """
         N, dim, heads = self.window_size[0] * self.window_size[1], self.dim, self.num_heads
-        check_tensor("x", x)
-        if x.ndim != 3 or tuple(x.shape[1:]) != (N, dim):
-            raise ValueError(
-                f"x must be (B*num_windows, {N}, C) with C = {dim}, got shape {tuple(x.shape)}"
-            )
-        if mask is not None and (
-            tuple(mask.shape[1:]) != (N, N) or not mask.shape[0] or x.shape[0] % mask.shape[0]
-        ):
-            raise ValueError(
-                f"mask {tuple(mask.shape)} does not fit {x.shape[0]} windows of {N} tokens"
-            )
+        check_windows(x, mask, N, dim)
         qkv = self.qkv(x).view(-1, N, 3, heads, dim // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B*num_windows, num_heads, N, head_dim)
 
-        # Bias (num_heads, N, N) and mask (num_windows, N, N) become one term added to the scores,
-        # (1 or B*num_windows, num_heads, N, N).
         bias = relative_position_bias(
             self.relative_position_bias_table, self.relative_position_index
         )
-        term = bias[None] if mask is None else bias + mask[:, None]
-        term = term.to(q.dtype)  # under autocast the scores are in half precision
-        if mask is not None:
-            term = term.repeat(x.shape[0] // mask.shape[0], 1, 1, 1)  # once for every picture
+        bias = add_mask(bias, mask, like=q)
 
         dropout_p = self.attn_drop.p if self.training else 0.0
         if return_weights:
-            out, weights = attention(q, k, v, bias=term, scale=self.scale, dropout_p=dropout_p)
+            out, weights = attention(q, k, v, bias=bias, scale=self.scale, dropout_p=dropout_p)
         else:
-            out = fused_attention(q, k, v, bias=term, scale=self.scale, dropout_p=dropout_p)
+            out = fused_attention(q, k, v, bias=bias, scale=self.scale, dropout_p=dropout_p)
 
         out = out.transpose(1, 2).reshape(-1, N, dim)  # the heads side by side again
         out = self.proj_drop(self.proj(out))
         return (out, weights) if return_weights else out
+
+
+def check_windows(x: Tensor, mask: Tensor | None, N: int, dim: int) -> None:
+    """Refuse what are not windows ``(B*num_windows, N, dim)``, or do not fit a mask."""
+    check_tensor("x", x)
+    if x.ndim != 3 or tuple(x.shape[1:]) != (N, dim):
+        raise ValueError(
+            f"x must be (B*num_windows, {N}, C) with C = {dim}, got shape {tuple(x.shape)}"
+        )
+    if mask is not None and (
+        tuple(mask.shape[1:]) != (N, N) or not mask.shape[0] or x.shape[0] % mask.shape[0]
+    ):
+        raise ValueError(
+            f"mask {tuple(mask.shape)} does not fit {x.shape[0]} windows of {N} tokens"
+        )
+
+
+def add_mask(bias: Tensor, mask: Tensor | None, like: Tensor) -> Tensor:
+    """Bias (num_heads, N, N) and mask (num_windows, N, N) as one term to add to the scores.
+
+    ``(1 or B*num_windows, num_heads, N, N)``, for queries such as `like`, and in their dtype: under
+    autocast the scores are in half precision.
+    """
+    if mask is None:
+        return bias[None].to(like.dtype)
+    term = (bias + mask[:, None]).to(like.dtype)
+    return term.repeat(like.shape[0] // mask.shape[0], 1, 1, 1)  # once for every picture
+
+
+def shift_that_fits(H: int, W: int, window_size, shift_size) -> tuple[int, int]:
+    """The shift on a padded map of H x W: 0 along an axis that one window covers."""
+    (sh, sw), (mh, mw) = shift_size, window_size
+    return (sh if mh < H else 0, sw if mw < W else 0)
 
 
 class SwinTransformerBlock(nn.Module):
@@ -228,7 +255,7 @@ class SwinTransformerBlock(nn.Module):
             raise ValueError(f"mlp_ratio={mlp_ratio} leaves nothing of dim={dim} in the MLP")
         self.dim = dim
         self.window_size = to_pair("window_size", window_size)
-        self.shift_size = to_pair("shift_size", shift_size, minimum=0)
+        self.shift_size = to_shift("shift_size", shift_size)
         if any(s >= m for s, m in zip(self.shift_size, self.window_size, strict=True)):
             raise ValueError(f"shift_size={shift_size} must be below window_size={window_size}")
         self.norm1 = norm_layer(dim)
@@ -240,7 +267,7 @@ class SwinTransformerBlock(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), act_layer=act_layer, drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_feature_map(x, self.dim)
+        check_feature_map("x", x, self.dim)
         x = x + self.drop_path(self.window_attention(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
@@ -262,16 +289,13 @@ class SwinTransformerBlock(nn.Module):
 
     def shift_that_fits(self, H: int, W: int) -> tuple[int, int]:
         """The shift on a padded map of H x W: 0 along an axis that one window covers."""
-        (sh, sw), (mh, mw) = self.shift_size, self.window_size
-        return (sh if mh < H else 0, sw if mw < W else 0)
+        return shift_that_fits(H, W, self.window_size, self.shift_size)
 
     def attn_mask(self, H: int, W: int, shift_size: tuple[int, int], like: Tensor) -> Tensor | None:
         """The mask for a padded map of H x W rolled by `shift_size`, None where nothing is rolled.
 
         On the device and in the dtype of `like`.
         """
-        if not any(shift_size):
-            return None
         return mask_for(H, W, self.window_size, shift_size, like.device, like.dtype)
 
     def extra_repr(self) -> str:
@@ -383,13 +407,21 @@ class SwinTransformer(nn.Module):
         ape: add an absolute position embedding to the tokens; then all images have `img_size`.
         patch_norm: norm after the patch embedding.
         use_checkpoint: as in `BasicLayer`.
+        out_indices: stages, counted from 0, whose maps a detection or segmentation head takes. The
+            model is a backbone then: a norm for each of these maps (`norm0`, ...) and no head, and
+            calling it gives what `forward_stages` gives.
+
+    Attributes:
+        num_features: channels of the features: one number, or with out_indices one for each stage.
 
     Raises:
         TypeError: an argument of another type; forward: images that are not floating point.
         ValueError: depths and num_heads of different lengths; widths that the heads do not divide;
-            window or patch size below 1; rates outside [0, 1); forward: images of another shape.
+            window or patch size below 1; rates outside [0, 1); out_indices that are no stages, or
+            not in order; forward: images of another shape.
 
-    Source: paper, section 3; `SwinTransformer` of the official code.
+    Source: paper, section 3; `SwinTransformer` of the official code, and of the official detection
+    code for out_indices.
     """
 
     def __init__(
@@ -412,6 +444,7 @@ class SwinTransformer(nn.Module):
         ape: bool = False,
         patch_norm: bool = True,
         use_checkpoint: bool = False,
+        out_indices: tuple[int, ...] | None = None,
     ):
         super().__init__()
         check_ints("depths", depths)
@@ -435,9 +468,18 @@ class SwinTransformer(nn.Module):
                     f"embed_dim={embed_dim} makes stage {i + 1} {width} wide, which must be a "
                     f"positive multiple of its heads, got num_heads={num_heads}"
                 )
-        self.num_classes = num_classes
+        if out_indices is not None:
+            check_ints("out_indices", out_indices, minimum=0)
+            stages = [i for i in range(len(depths)) if i in out_indices]
+            if not stages or list(out_indices) != stages:
+                raise ValueError(
+                    f"out_indices must be different stages, in order, from 0 to {len(depths) - 1}, "
+                    f"got {out_indices}"
+                )
         self.embed_dim = embed_dim
-        self.num_features = embed_dim * 2 ** (len(depths) - 1)  # channels of the last stage
+        self.out_indices = None if out_indices is None else tuple(out_indices)
+        widths = tuple(embed_dim * 2**i for i in range(len(depths)))
+        self.num_features = widths[-1] if out_indices is None else widths
 
         self.patch_embed = PatchEmbed(
             patch_size, in_chans, embed_dim, norm_layer if patch_norm else None
@@ -460,7 +502,7 @@ class SwinTransformer(nn.Module):
         for i, depth in enumerate(depths):
             last = i == len(depths) - 1
             layer = BasicLayer(
-                dim=embed_dim * 2**i,
+                dim=widths[i],
                 depth=depth,
                 num_heads=num_heads[i],
                 window_size=window_size,
@@ -476,8 +518,12 @@ class SwinTransformer(nn.Module):
             )
             self.layers.append(layer)
 
-        self.norm = norm_layer(self.num_features)
-        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        if out_indices is None:
+            self.norm = norm_layer(self.num_features)
+            self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        else:
+            for i in out_indices:
+                self.add_module(f"norm{i}", norm_layer(widths[i]))
         self.apply(self._init_weights)
 
     @staticmethod
@@ -491,20 +537,77 @@ class SwinTransformer(nn.Module):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
+    @property
+    def num_classes(self) -> int:
+        """Numbers that the head gives, also of a head that was put there later; 0 for no head."""
+        head = getattr(self, "head", nn.Identity())
+        layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+        return layers[-1].out_features if layers else 0
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new head for other classes in place of the old one; 0 for no head."""
+        check_int("num_classes", num_classes, minimum=0)
+        if self.out_indices is not None:
+            raise ValueError(f"a model with out_indices={self.out_indices} has no head")
+        head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.head = head.apply(self._init_weights).to(next(self.parameters()))
+
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters that weight decay should leave alone."""
-        return {"absolute_pos_embed"}
+        """Names of parameters that weight decay should leave alone, for optimisers that ask."""
+        names = {name for name, _ in self.named_parameters()}
+        return {name for name in names if "relative_position_bias_table" in name} | (
+            names & {"absolute_pos_embed"}
+        )
 
     def no_weight_decay_keywords(self) -> set[str]:
         """Parts of names of parameters that weight decay should leave alone."""
         return {"relative_position_bias_table"}
 
+    def group_matcher(self, coarse: bool = False) -> dict:
+        """Patterns by which timm numbers the layers, for rates that decay from the head down.
+
+        A group for each block, with the merging behind it one of its own; coarse: for each stage.
+        """
+        blocks = [
+            (r"^layers\.(\d+)\.blocks\.(\d+)", None),
+            (r"^layers\.(\d+)\.downsample", (9999,)),
+            (r"^norm", (99999,)),
+        ]
+        stages = r"^layers\.(\d+)"
+        return {
+            "stem": r"^(?:patch_embed|absolute_pos_embed)",
+            "blocks": stages if coarse else blocks,
+        }
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Switch `use_checkpoint` of all stages; timm's name for it."""
+        check_flags(enable=enable)
+        for layer in self.layers:
+            layer.use_checkpoint = enable
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs=None) -> None:
+        """Hugging Face's name for `set_grad_checkpointing`; of its options there is no choice."""
+        self.set_grad_checkpointing(True)
+
+    def gradient_checkpointing_disable(self) -> None:
+        self.set_grad_checkpointing(False)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``(B, in_chans, H, W)`` to class scores ``(B, num_classes)``."""
+        """Images ``(B, in_chans, H, W)`` to class scores ``(B, num_classes)``.
+
+        With out_indices: to the list of maps of `forward_stages`.
+        """
+        if self.out_indices is not None:
+            return self.forward_stages(images)
         return self.head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images to one vector each, the mean over all places: ``(B, num_features)``."""
+        if self.out_indices is not None:
+            raise ValueError(
+                f"a model with out_indices={self.out_indices} has features for each stage: "
+                "forward_stages"
+            )
         x = self.forward_embed(images)
         for layer in self.layers:
             x = layer(x)
@@ -514,15 +617,18 @@ class SwinTransformer(nn.Module):
         """Images to the pyramid a detection or segmentation head takes.
 
         Returns:
-            One map for each stage i, before its merging and without a norm (the official detection
-            code learns a norm of its own for every map): ``(B, embed_dim * 2**i, h, w)``, with
-            h = H / (patch_size * 2**i), rounded up at every halving.
+            One map for each stage i, before its merging: ``(B, embed_dim * 2**i, h, w)``, with
+            h = H / (patch_size * 2**i), rounded up at every halving. With out_indices only the maps
+            of these stages, each behind its norm; else all, without norms.
         """
         x = self.forward_embed(images)
         stages = []
-        for layer in self.layers:
+        for i, layer in enumerate(self.layers):
             x = layer.forward_blocks(x)
-            stages.append(x.permute(0, 3, 1, 2))
+            if self.out_indices is None:
+                stages.append(x.permute(0, 3, 1, 2))
+            elif i in self.out_indices:
+                stages.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
             if layer.downsample is not None:
                 x = layer.downsample(x)
         return stages
@@ -531,19 +637,36 @@ class SwinTransformer(nn.Module):
         """Images to tokens, before the first block: ``(B, h, w, embed_dim)``."""
         x = self.patch_embed(images)
         if self.absolute_pos_embed is not None:
-            if tuple(x.shape[1:3]) != self.grid_size:
-                raise ValueError(
-                    f"images must be {self.img_size[0]}x{self.img_size[1]} as img_size says when "
-                    f"ape=True, got {images.shape[2]}x{images.shape[3]}"
-                )
+            check_grid(images, x, self.grid_size, self.img_size)
             x = x + self.absolute_pos_embed.unflatten(1, self.grid_size)
         return self.pos_drop(x)
 
 
-def swin_tiny(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
+def check_grid(images: Tensor, x: Tensor, grid_size, img_size) -> None:
+    """Refuse images whose map of tokens is not that of the position embedding."""
+    if tuple(x.shape[1:3]) != grid_size:
+        raise ValueError(
+            f"images must be {img_size[0]}x{img_size[1]} as img_size says when ape=True, "
+            f"got {images.shape[2]}x{images.shape[3]}"
+        )
+
+
+def _named(name: str, weights: str | None, **arguments) -> SwinTransformer:
+    """The model that a published checkpoint fits, with its weights or without."""
+    if weights is None:
+        return SwinTransformer(**arguments)
+    from swinlib import published  # which needs the model first
+
+    return published.load(published.find(name, weights), SwinTransformer, **arguments)
+
+
+def swin_tiny(drop_path_rate: float = 0.2, weights: str | None = None, **kwargs) -> SwinTransformer:
     """Swin-T: C = 96, blocks 2-2-6-2, 28.3 M parameters. Paper, section 3.3; keywords go to
-    `SwinTransformer`; drop_path_rate as in the official ImageNet-1K training."""
-    return SwinTransformer(
+    `SwinTransformer`; drop_path_rate as in the official ImageNet-1K training. With weights, such
+    as "imagenet1k", a published checkpoint is downloaded once and loaded: see `published.find`."""
+    return _named(
+        "swin_tiny",
+        weights,
         embed_dim=96,
         depths=(2, 2, 6, 2),
         num_heads=(3, 6, 12, 24),
@@ -552,9 +675,13 @@ def swin_tiny(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_small(drop_path_rate: float = 0.3, **kwargs) -> SwinTransformer:
+def swin_small(
+    drop_path_rate: float = 0.3, weights: str | None = None, **kwargs
+) -> SwinTransformer:
     """Swin-S: C = 96, blocks 2-2-18-2, 49.6 M parameters. As `swin_tiny`."""
-    return SwinTransformer(
+    return _named(
+        "swin_small",
+        weights,
         embed_dim=96,
         depths=(2, 2, 18, 2),
         num_heads=(3, 6, 12, 24),
@@ -563,9 +690,11 @@ def swin_small(drop_path_rate: float = 0.3, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_base(drop_path_rate: float = 0.5, **kwargs) -> SwinTransformer:
+def swin_base(drop_path_rate: float = 0.5, weights: str | None = None, **kwargs) -> SwinTransformer:
     """Swin-B: C = 128, blocks 2-2-18-2, 87.8 M parameters. As `swin_tiny`."""
-    return SwinTransformer(
+    return _named(
+        "swin_base",
+        weights,
         embed_dim=128,
         depths=(2, 2, 18, 2),
         num_heads=(4, 8, 16, 32),
@@ -574,13 +703,37 @@ def swin_base(drop_path_rate: float = 0.5, **kwargs) -> SwinTransformer:
     )
 
 
-def swin_large(drop_path_rate: float = 0.2, **kwargs) -> SwinTransformer:
+def swin_large(
+    drop_path_rate: float = 0.2, weights: str | None = None, **kwargs
+) -> SwinTransformer:
     """Swin-L: C = 192, blocks 2-2-18-2, 196.5 M parameters. As `swin_tiny`, except that its
     drop_path_rate is that of the official ImageNet-22K pre-training."""
-    return SwinTransformer(
+    return _named(
+        "swin_large",
+        weights,
         embed_dim=192,
         depths=(2, 2, 18, 2),
         num_heads=(6, 12, 24, 48),
         drop_path_rate=drop_path_rate,
         **kwargs,
     )
+
+
+# Steps that look at sizes: for torch.fx, which has none when it traces, each is one node.
+for step in (
+    "add_mask",
+    "attention",
+    "check_feature_map",
+    "check_grid",
+    "check_windows",
+    "cyclic_shift",
+    "fused_attention",
+    "mask_for",
+    "pad_to_multiple",
+    "relative_position_bias",
+    "reverse_cyclic_shift",
+    "shift_that_fits",
+    "window_partition",
+    "window_reverse",
+):
+    fx.wrap(step)

@@ -5,11 +5,12 @@ Images are ``(B, C, H, W)``, as everywhere in PyTorch; from `PatchEmbed` on, fea
 """
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from swinlib._checks import check_int, check_layers, check_tensor, to_pair
+from swinlib._checks import check_int, check_layers, check_tensor, checked, to_pair
 
 
+@checked(images=check_tensor, patch_size=to_pair)
 def image_to_patches(images: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
     """Cut images into patches that do not overlap, and lay each patch out as one vector.
 
@@ -27,8 +28,7 @@ def image_to_patches(images: Tensor, patch_size: int | tuple[int, int]) -> Tenso
 
     Source: Swin paper, section 3.1, "splits an input RGB image into non-overlapping patches".
     """
-    ph, pw = to_pair("patch_size", patch_size)
-    check_tensor("images", images)
+    ph, pw = patch_size
     if images.ndim != 4:
         raise ValueError(f"images must be (B, C, H, W), got shape {tuple(images.shape)}")
     B, C, H, W = images.shape
@@ -39,6 +39,7 @@ def image_to_patches(images: Tensor, patch_size: int | tuple[int, int]) -> Tenso
     return x.flatten(3)
 
 
+@checked(patches=check_tensor, patch_size=to_pair)
 def patches_to_image(patches: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
     """Put patches back together: the exact inverse of `image_to_patches`.
 
@@ -52,8 +53,7 @@ def patches_to_image(patches: Tensor, patch_size: int | tuple[int, int]) -> Tens
     Raises:
         ValueError: `patches` has not four dimensions, or its vectors hold no whole patch.
     """
-    ph, pw = to_pair("patch_size", patch_size)
-    check_tensor("patches", patches)
+    ph, pw = patch_size
     if patches.ndim != 4 or patches.shape[-1] % (ph * pw):
         raise ValueError(
             f"patches must be (B, rows, columns, C*{ph}*{pw}), got shape {tuple(patches.shape)}"
@@ -96,16 +96,24 @@ class PatchEmbed(nn.Module):
         self.norm = norm_layer(embed_dim) if norm_layer is not None else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        check_tensor("images", images)
-        shape = tuple(images.shape)
-        if len(shape) != 4 or shape[1] != self.in_chans or shape[2] < 1 or shape[3] < 1:
-            raise ValueError(f"images must be (B, {self.in_chans}, H, W), got shape {shape}")
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images must be floating point, got {images.dtype}: "
-                "convert first, for example images.float() / 255"
-            )
-        H, W = shape[2:]
+        check_images(images, self.in_chans)
+        _, _, H, W = images.shape
         ph, pw = self.patch_size
         images = F.pad(images, (0, -W % pw, 0, -H % ph))  # left, right, top, bottom
         return self.norm(self.proj(images).permute(0, 2, 3, 1))
+
+
+def check_images(images: Tensor, in_chans: int) -> None:
+    """Refuse what are not images ``(B, in_chans, H, W)`` of a floating dtype."""
+    check_tensor("images", images)
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != in_chans or shape[2] < 1 or shape[3] < 1:
+        raise ValueError(f"images must be (B, {in_chans}, H, W), got shape {shape}")
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images must be floating point, got {images.dtype}: "
+            "convert first, for example images.float() / 255"
+        )
+
+
+fx.wrap("check_images")  # which looks at sizes, see model.py

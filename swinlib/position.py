@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from swinlib._checks import check_tensor, to_pair
+from swinlib._checks import check_tensor, checked, to_pair
 
 
+@checked(window_size=to_pair)
 def relative_position_index(window_size: int | tuple[int, int]) -> Tensor:
     """Number the offset between every two tokens of a window.
 
@@ -23,7 +24,7 @@ def relative_position_index(window_size: int | tuple[int, int]) -> Tensor:
     Source: paper, equation 4 and below; `relative_position_index` of the official
     `WindowAttention`.
     """
-    mh, mw = to_pair("window_size", window_size)
+    mh, mw = window_size
     token = torch.arange(mh * mw)
     y, x = token // mw, token % mw  # row and column of each token, (Mh*Mw,)
     dy = y[:, None] - y[None, :] + mh - 1  # from 0 to 2*Mh - 2
@@ -31,6 +32,7 @@ def relative_position_index(window_size: int | tuple[int, int]) -> Tensor:
     return dy * (2 * mw - 1) + dx
 
 
+@checked(table=check_tensor, index=check_tensor)
 def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
     """Look up every pair's bias, one per head.
 
@@ -47,8 +49,6 @@ def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
 
     Source: `WindowAttention.forward` of the official code.
     """
-    check_tensor("table", table)
-    check_tensor("index", index)
     if table.ndim != 2 or index.ndim != 2 or index.shape[0] != index.shape[1]:
         raise ValueError(
             "table must be (offsets, num_heads) and index (N, N), got shapes "

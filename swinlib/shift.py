@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from swinlib._checks import check_feature_map, check_size, to_pair
+from swinlib._checks import check_feature_map, check_size, checked, to_pair, to_shift
 from swinlib.windows import window_partition
 
 
+@checked(x=check_feature_map, shift_size=to_shift)
 def cyclic_shift(x: Tensor, shift_size: int | tuple[int, int]) -> Tensor:
     """Roll a feature map up and to the left; what leaves on one side comes back on the other.
 
@@ -19,11 +20,11 @@ def cyclic_shift(x: Tensor, shift_size: int | tuple[int, int]) -> Tensor:
 
     Source: Swin paper, section 3.2, "cyclic-shifting toward the top-left direction".
     """
-    sh, sw = to_pair("shift_size", shift_size, minimum=0)
-    check_feature_map(x)
+    sh, sw = shift_size
     return torch.roll(x, shifts=(-sh, -sw), dims=(1, 2)) if sh or sw else x
 
 
+@checked(x=check_feature_map, shift_size=to_shift)
 def reverse_cyclic_shift(x: Tensor, shift_size: int | tuple[int, int]) -> Tensor:
     """Roll a feature map down and to the right: the exact inverse of `cyclic_shift`.
 
@@ -31,11 +32,11 @@ def reverse_cyclic_shift(x: Tensor, shift_size: int | tuple[int, int]) -> Tensor
         x: ``(B, H, W, C)``.
         shift_size: s, or (sh, sw), in tokens.
     """
-    sh, sw = to_pair("shift_size", shift_size, minimum=0)
-    check_feature_map(x)
+    sh, sw = shift_size
     return torch.roll(x, shifts=(sh, sw), dims=(1, 2)) if sh or sw else x
 
 
+@checked(H=check_size, W=check_size, window_size=to_pair, shift_size=to_shift)
 def region_ids(
     H: int, W: int, window_size: int | tuple[int, int], shift_size: int | tuple[int, int]
 ) -> Tensor:
@@ -59,10 +60,6 @@ def region_ids(
 
     Source: the loop over `h_slices` and `w_slices` in the official `SwinTransformerBlock`.
     """
-    window_size = to_pair("window_size", window_size)
-    shift_size = to_pair("shift_size", shift_size, minimum=0)
-    check_size("H", H)
-    check_size("W", W)
     labels = []
     for length, window, shift in zip((H, W), window_size, shift_size, strict=True):
         if length < 1 or length % window:

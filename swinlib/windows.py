@@ -3,9 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from swinlib._checks import check_feature_map, check_size, to_pair
+from swinlib._checks import check_feature_map, check_size, checked, to_pair
 
 
+@checked(x=check_feature_map, multiple=to_pair)
 def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     """Pad a feature map with zeros on the right and at the bottom, up to a multiple.
 
@@ -19,8 +20,7 @@ def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     Raises:
         ValueError: `x` is no feature map, or a multiple is below 1.
     """
-    mh, mw = to_pair("multiple", multiple)
-    check_feature_map(x)
+    mh, mw = multiple
     H, W = x.shape[1:3]
     bottom, right = -H % mh, -W % mw
     if bottom or right:
@@ -28,6 +28,7 @@ def pad_to_multiple(x: Tensor, multiple: int | tuple[int, int]) -> Tensor:
     return x
 
 
+@checked(x=check_feature_map, window_size=to_pair)
 def window_partition(x: Tensor, window_size: int | tuple[int, int]) -> Tensor:
     """Cut a feature map into windows that do not overlap.
 
@@ -44,8 +45,7 @@ def window_partition(x: Tensor, window_size: int | tuple[int, int]) -> Tensor:
 
     Source: `window_partition` of the official code.
     """
-    mh, mw = to_pair("window_size", window_size)
-    check_feature_map(x)
+    mh, mw = window_size
     B, H, W, C = x.shape
     if H % mh or W % mw:
         raise ValueError(
@@ -56,6 +56,7 @@ def window_partition(x: Tensor, window_size: int | tuple[int, int]) -> Tensor:
     return x.reshape(-1, mh, mw, C)
 
 
+@checked(windows=check_feature_map, window_size=to_pair, H=check_size, W=check_size)
 def window_reverse(windows: Tensor, window_size: int | tuple[int, int], H: int, W: int) -> Tensor:
     """Put windows back together: the exact inverse of `window_partition`.
 
@@ -73,10 +74,7 @@ def window_reverse(windows: Tensor, window_size: int | tuple[int, int], H: int, 
 
     Source: `window_reverse` of the official code.
     """
-    mh, mw = to_pair("window_size", window_size)
-    check_feature_map(windows, name="windows")
-    check_size("H", H)
-    check_size("W", W)
+    mh, mw = window_size
     if tuple(windows.shape[1:3]) != (mh, mw):
         raise ValueError(f"windows must be (n, {mh}, {mw}, C), got {tuple(windows.shape)}")
     if H < 1 or W < 1 or H % mh or W % mw or windows.shape[0] % ((H // mh) * (W // mw)):

@@ -5,6 +5,8 @@ import os
 import pytest
 import torch
 
+from swinlib.lab import showing
+
 # On small tensors more threads cost time, and a lot of it where cores are shared.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for training, and for the processes of tests
@@ -13,6 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for training, and for the proce
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are shown, in place of showing them."""
+    shown = []
+    monkeypatch.setattr(showing, "picture", lambda figure, alt: shown.append(figure) or alt)
+    return shown
 
 
 LINES = pytest.StashKey[list[str]]()

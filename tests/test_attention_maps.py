@@ -10,6 +10,7 @@ import torch
 from oracles import randomise, relative_error, window_attention
 from torch.optim.swa_utils import AveragedModel
 
+import swinlib
 from swinlib import SwinTransformer, SwinTransformerBlock, record_attention
 
 # H, W, window, shift: no shift, shift, padding, unlike axes, one window on an axis
@@ -228,3 +229,44 @@ def test_something_else_than_a_module():
     with pytest.raises(TypeError, match="model must be a torch.nn.Module, got int"):
         with record_attention(3):
             pass
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_the_gradient_of_the_weights(after):
+    """Of an output that is made again from the recorded weights, by hand."""
+    block = randomise(SwinTransformerBlock(8, 2, 4, 2)).double()
+    x, wanted = torch.randn(2, 8, 8, 8).double(), torch.randn(2, 8, 8, 8).double()
+    with record_attention(block, detach=False) as records:
+        score = (block(x) * wanted).sum()
+        if not after:
+            score.backward()
+    if after:
+        score.backward()
+    (record,) = records.values()
+    assert record.weights.requires_grad and not record.gradient.requires_grad
+    assert record.gradient.shape == record.weights.shape == (2, 4, 2, 16, 16)
+    # one weight a little larger, everything behind it computed again
+    change = torch.zeros_like(record.weights)
+    change[1, 2, 0, 5, 7] = 1e-6
+    real = swinlib.model.attention
+
+    def changed(*args, **options):
+        _, weights = real(*args, **options)
+        weights = weights + change.flatten(0, 1)
+        return weights @ args[2], weights
+
+    with pytest.MonkeyPatch.context() as patch, record_attention(block), torch.no_grad():
+        patch.setattr(swinlib.model, "attention", changed)
+        other = (block(x) * wanted).sum()
+    slope = (other - score.detach()) / 1e-6
+    torch.testing.assert_close(slope, record.gradient[1, 2, 0, 5, 7], rtol=1e-4, atol=1e-6)
+
+
+def test_weights_are_detached_unless_told_otherwise():
+    model = make_model()
+    with record_attention(model) as records:
+        model(torch.randn(1, 3, 32, 32)).sum().backward()
+    assert all(r.gradient is None and not r.weights.requires_grad for r in records.values())
+    with record_attention(model, detach=False) as records, torch.no_grad():
+        model(torch.randn(1, 3, 32, 32))
+    assert all(r.gradient is None for r in records.values())

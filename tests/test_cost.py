@@ -146,3 +146,38 @@ def test_sizes_that_do_not_divide_are_counted_as_padded():
         count = Counter(model)(torch.randn(1, 3, 37, 50))  # 10x13 tokens, then 5x7
     norms = 10 * 13 * 16 * (1 + 2 * 2 + 1) + 5 * 7 * 32 * 2 * 2 + 32 * 10 * 13 // 4
     assert model_flops(model, 37, 50) == count + norms
+
+
+def test_the_head_that_is_there_is_counted():
+    """Not the one that the model was built with; and the norms of a backbone."""
+    options = dict(embed_dim=16, depths=(1, 1), num_heads=(2, 2), window_size=4)
+    model = on_meta(SwinTransformer, num_classes=5, **options)
+    rest = model_flops(model, 32, 32) - 32 * 5
+    model.head = torch.nn.Linear(32, 100)
+    assert model_flops(model, 32, 32) == rest + 32 * 100
+    model.head = torch.nn.Sequential(torch.nn.Linear(32, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    assert model_flops(model, 32, 32) == rest + 32 * 8 + 8 * 3
+    model.reset_classifier(0)
+    assert model_flops(model, 32, 32) == rest
+    last_norm = 32 * 8 * 8 // 4  # counted as the official code does
+    for out_indices, norms in [
+        ((0,), 8 * 8 * 16),
+        ((1,), 4 * 4 * 32),
+        ((0, 1), 8 * 8 * 16 + 4 * 4 * 32),
+    ]:
+        backbone = on_meta(SwinTransformer, out_indices=out_indices, **options)
+        assert model_flops(backbone, 32, 32) == rest - last_norm + norms
+
+
+def test_pytorchs_counter_does_not_see_into_fused_attention():
+    """The CPU's kernel serves where no gradient is recorded: its products are missing then."""
+    model = SwinTransformer(embed_dim=16, depths=(2, 2), num_heads=(2, 4), window_size=4).eval()
+    counts = []
+    for recorded in (True, False):
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(recorded):
+            model(torch.randn(1, 3, 64, 32))
+        counts.append(counter.get_total_flops() // 2)
+    inside = 2 * 2 * 4**2 * (16 * 8 * 16 + 8 * 4 * 32)  # two blocks a stage: 2 M^2 HW C each
+    assert counts[0] - counts[1] == inside
+    norms = 16 * 8 * 16 * (1 + 2 * 2 + 1) + 8 * 4 * 32 * 2 * 2 + 32 * 16 * 8 // 4
+    assert model_flops(model, 64, 32) == counts[0] + norms

@@ -1,6 +1,8 @@
 """Bad input: an error of the documented kind, which names the argument and what it was."""
 
 import inspect
+import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -237,6 +239,10 @@ PAIRS = {
 }
 SHIFTS = {TypeError: PAIRS[TypeError], ValueError: [-1, (2, -1), (1, 1, 1)]}
 TUPLES = {TypeError: ["22", None, 2, (2, 2.0), (True, 2), {2: 2}], ValueError: [(2, 0), (-1, 2)]}
+STAGES = {
+    TypeError: ["01", 1, (0, 1.0), (True,), {1: 1}],
+    ValueError: [(), (2,), (-1,), (1, 0), (0, 0)],
+}
 FLAGS = {TypeError: ["False", "", None, 0, 1, 1.0]}
 LAYERS = {TypeError: ["gelu", 3]}
 ARGUMENTS = [
@@ -287,7 +293,8 @@ ARGUMENTS = [
         | dict(num_classes={TypeError: INTS[TypeError], ValueError: [-1]})
         | dict(depths=TUPLES, num_heads=TUPLES, mlp_ratio=NUMBERS, qkv_bias=FLAGS)
         | dict(qk_scale=OR_NONE, drop_rate=RATES, attn_drop_rate=RATES, drop_path_rate=RATES)
-        | dict(norm_layer=LAYERS, ape=FLAGS, patch_norm=FLAGS, use_checkpoint=FLAGS),
+        | dict(norm_layer=LAYERS, ape=FLAGS, patch_norm=FLAGS, use_checkpoint=FLAGS)
+        | dict(out_indices=STAGES),
     ),
     (image_to_patches, dict(images=images, patch_size=4), dict(patch_size=PAIRS)),
     (patches_to_image, dict(patches=x, patch_size=2), dict(patch_size=PAIRS)),
@@ -414,3 +421,42 @@ def test_the_good_neighbours_of_these_calls_pass():
     assert swin(ape=True, img_size=8)(images).shape == (1, 1000)
     assert model_flops(swin(), 8, 8) > 0
     assert a_record().map_of(7, 7).shape == (1, 1, 8, 8)
+
+
+def test_a_forward_checks_where_a_user_calls():
+    """The images, once each block and each merging; not every step on the way through a block."""
+    model, checks = swin(depths=(2, 2)).eval(), Counter()
+
+    def count(frame, event, arg):
+        if event == "call" and frame.f_globals.get("__name__") == "swinlib._checks":
+            checks[frame.f_code.co_name] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        model(images)
+    finally:
+        sys.setprofile(before)
+    assert checks["check_feature_map"] == 4 + 3  # blocks; a merging, its reordering and padding
+    assert checks["to_pair"] == 1  # of that padding
+
+
+@pytest.mark.parametrize(
+    "function, valid",
+    [(f, valid) for f, valid, _ in ARGUMENTS if hasattr(f, "__wrapped__")],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_calls_that_python_itself_refuses(function, valid):
+    """As without a check in front: too few arguments, too many, of another name, one twice."""
+    first, values = next(iter(valid)), valid.values()
+    for args, kwargs in [
+        ((), {}),
+        ((*values, 1), {}),
+        ((), valid | {"nothing": 1}),
+        (values, {first: valid[first]}),
+    ]:
+        with pytest.raises(TypeError) as with_checks:
+            function(*args, **kwargs)
+        with pytest.raises(TypeError) as without:
+            function.__wrapped__(*args, **kwargs)
+        assert str(with_checks.value) == str(without.value)

@@ -35,6 +35,12 @@ def label(thing):
 each = pytest.mark.parametrize("asked", ASKED, ids=label)
 
 
+@pytest.fixture(autouse=True)
+def much_time(monkeypatch):
+    """A loaded machine stops no right answer; what is to be stopped says so by `little_time`."""
+    monkeypatch.setattr(running, "SECONDS", 1000.0)
+
+
 @pytest.fixture
 def swinlib_may_answer(monkeypatch):
     """Solutions and mistakes live in swinlib; without this they would all be told so."""
@@ -45,22 +51,28 @@ def swinlib_may_answer(monkeypatch):
 
 
 @each
-def test_the_solution_is_right_and_checked_in_time(asked, swinlib_may_answer):
-    start = time.process_time()
+def test_the_solution_is_right(asked, swinlib_may_answer):
     verdict = check(asked, asked.solution)
     assert verdict.right, verdict
-    assert time.process_time() - start < SLOW
     assert str(verdict) == str(asked.praise)
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG, ids=label)
 def test_a_wrong_answer_is_told_its_own_mistake(name, answer, words):
-    start = time.process_time()
     verdict = check(find(name), answer)
     assert verdict.state == "wrong", verdict
     assert words in verdict.says, verdict
     assert "\n" not in verdict.says
-    assert time.process_time() - start < SLOW
+
+
+@pytest.mark.clock
+@each
+def test_a_check_takes_little_time(asked, swinlib_may_answer):
+    wrong = [answer for name, answer, _ in WRONG if find(name) is asked]
+    for answer in (asked.solution, *wrong):
+        start = time.process_time()
+        check(asked, answer)
+        assert time.process_time() - start < SLOW
 
 
 @pytest.mark.parametrize(("name", "answer"), RIGHT, ids=label)
@@ -502,7 +514,7 @@ class Kernel:
         """What a cell shows as text, errors as well; interrupted once a text has been printed."""
         sent, shown = self.client.execute(source), ""
         while True:
-            message = self.client.get_iopub_msg(timeout=60)
+            message = self.client.get_iopub_msg(timeout=300)
             if message["parent_header"].get("msg_id") != sent:
                 continue
             kind, content = message["msg_type"], message["content"]

@@ -4,7 +4,6 @@ import json
 from itertools import product
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -13,6 +12,7 @@ from swinlib.lab.figures.fingerprints import fingerprints as draw_fingerprints
 
 RECORDED = Path(__file__).parents[1] / "data/runs/fingerprints"
 SIDE, M = fp.SIDE, fp.WINDOW
+TO_COME = ("merging", "other_mask")  # whose seeds 1 and 2 are not recorded yet
 
 
 def test_neighbours_are_counted():
@@ -60,10 +60,10 @@ def test_what_a_token_can_see(name):
     variant = fp.VARIANTS[name]
     maps = torch.rand(1, 1, SIDE, SIDE, requires_grad=True)
     scores = fp.token_scores(fp.make_model(variant), maps)
-    assert scores.shape == (1, SIDE, SIDE, 5)
-    scores[0, 7, 7, 0].backward()
+    assert scores.shape == (1, 5, SIDE, SIDE)
+    scores[0, 0, 7, 7].backward()
     seen = int((maps.grad.abs() > 1e-12).sum())
-    wanted = {"shift": 16, "one_block": 16, "windows": 256, "four_blocks": 256}
+    wanted = {"shift": 16, "one_block": 16, "windows": 256, "four_blocks": 256, "other_mask": 32}
     assert seen == wanted.get(name, 64)
 
 
@@ -73,7 +73,8 @@ def test_first_weights_and_what_is_trained(name):
     again = fp.make_model(fp.VARIANTS[name], seed=3)
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
-    for block in model.layers[0].blocks:
+    model = getattr(model, "backbone", model)
+    for block in [block for layer in model.layers for block in layer.blocks]:
         table = block.attn.relative_position_bias_table
         frozen = name in ("relative_bias", "absolute")
         assert table.requires_grad != frozen and bool(table.any()) != frozen
@@ -108,8 +109,8 @@ def test_records(tmp_path, capsys):
 
 def test_the_shipped_records_are_of_this_recipe():
     shares = fp.read_recorded(RECORDED)
-    for name in ("whole", "shift", "mask", "relative_bias"):
-        assert len(shares[name]) == 3
+    assert list(shares) == list(fp.VARIANTS)
+    assert all(len(maps) == 3 for name, maps in shares.items() if name not in TO_COME)
     for path in RECORDED.glob("*.json"):
         entry = json.loads(path.read_text(encoding="utf-8"))
         assert path.stem == f"{entry['variant']}_seed{entry['seed']}"
@@ -129,20 +130,17 @@ def test_no_shift_reaches_the_best_and_no_more():
         assert above.max() < 0.016 and above.min() > -0.03
 
 
-def test_the_figure(monkeypatch):
-    monkeypatch.setattr(plt, "show", lambda: None)
+def test_the_figure(figures):
     shares = {name: torch.rand(3, SIDE, SIDE) for name in fp.VARIANTS}
     draw_fingerprints(shares)
-    axes = plt.gcf().axes
-    titles = [ax.get_title(loc="left") or ax.get_title() for ax in axes[:-1]]
+    axes = figures[-1].axes
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in axes[:-1] if ax.images]
     assert titles == [variant.title for variant in fp.VARIANTS.values()]
     for ax, maps in zip(axes, shares.values(), strict=False):
         found = [fp.by_place(right)["beside a wall"] for right in maps]
         assert f"{min(found):.2f}–{max(found):.2f}" in ax.get_xlabel()
-    plt.close()
     draw_fingerprints({"whole": shares["whole"][0]})
     assert (
         f"{fp.by_place(shares['whole'][0])['beside a wall']:.2f}\n"
-        in plt.gcf().axes[0].get_xlabel()
+        in figures[-1].axes[0].get_xlabel()
     )
-    plt.close()

@@ -529,13 +529,13 @@ def test_the_worker_ends_with_whoever_waits_for_it(tmp_path, number):
     wait_for(lambda: mine.exists() and mine.read_text())
     worker = int(mine.read_text())
     parent.send_signal(number)
-    assert parent.wait(30) == (143 if number == signal.SIGTERM else -number)
+    assert parent.wait(300) == (143 if number == signal.SIGTERM else -number)
     wait_for(lambda: not is_running(worker))
     wait_for(lambda: not any(folders.iterdir()))
     parent.stderr.close()
 
 
-def wait_for(fact, seconds=60):
+def wait_for(fact, seconds=300):
     end = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < end

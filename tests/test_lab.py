@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 import swinlib
 from nbtool import conditions
 from swinlib.lab import compare, photograph, roadmap, setup, show_source
+from swinlib.lab.exercises import LESSONS
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -38,8 +39,9 @@ def test_compare_names_the_worst_place():
 
 def test_source_is_the_function_without_its_docstring():
     shown = show_source(swinlib.cyclic_shift)
-    assert shown.where == "swinlib/shift.py"
-    assert shown.code.startswith("def cyclic_shift(") and '"""' not in shown.code
+    assert shown.title == "swinlib/shift.py"
+    assert shown.code.startswith("@checked(") and '"""' not in shown.code
+    assert "\ndef cyclic_shift(" in shown.code
     assert "torch.roll(x, shifts=(-sh, -sw), dims=(1, 2))" in shown.code
     assert '"""' in show_source(swinlib.cyclic_shift, docstring=True).code
     methods = show_source(swinlib.PatchMerging).code
@@ -54,11 +56,10 @@ def test_photograph_fills_any_size(size):
     assert image.min() >= 0 and image.max() <= 1 and image.std() > 0.1
 
 
-def test_roadmap_knows_the_eight_lessons(monkeypatch):
-    monkeypatch.setattr(plt, "show", lambda: None)
-    for lesson in range(1, 9):
-        roadmap(f"{lesson:02d}")
-    plt.close("all")
+def test_roadmap_knows_the_lessons(figures):
+    for lesson in LESSONS:
+        roadmap(lesson)
+    assert len(figures) == len(LESSONS)
     with pytest.raises(ValueError, match="'09'"):
         roadmap("09")
 
@@ -69,9 +70,11 @@ DRAW = """
 import torch
 from matplotlib import pyplot as plt
 from swinlib import lab
+from swinlib.lab import showing
 lab.setup()
-plt.plot([1, 4, 2], label="a line"); plt.title("As in every lesson"); plt.legend()
-plt.show()
+figure, ax = plt.subplots()
+ax.plot([1, 4, 2], label="a line"); ax.set_title("As in every lesson"); ax.legend()
+showing.show(figure, "A line from 1 to 4 and down to 2.")
 print(torch.get_num_threads(), torch.tensor(1 / 3))
 """
 FOREIGN_STYLE = """

@@ -23,7 +23,8 @@ case "$*" in
     test -z "$INTERRUPTED" && touch .venv/pip ;;
 esac
 """
-MADE, LAB, TEST = "-m venv --clear .venv", "-r requirements.txt", "-r requirements-test.txt"
+MADE, LAB = "-m venv --clear .venv", "-r requirements.txt"
+TEST, SITE = "-r requirements-test.txt", "-r requirements-site.txt"
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def make(tmp_path):
     """Runs make in the only folder beside it; tells what it made and installed."""
     course = tmp_path / "Kurs für 1 Übung"
     course.mkdir()
-    for name in ("Makefile", "requirements.txt", "requirements-test.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, course)
+    for path in (*ROOT.glob("requirements*.txt"), ROOT / "Makefile", ROOT / "pyproject.toml"):
+        shutil.copy(path, course)
     (python := tmp_path / "python").write_text(PYTHON)
     python.chmod(0o755)
 
@@ -43,7 +44,7 @@ def make(tmp_path):
         command = ["make", f"PYTHON={python}", target]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert bool(done.returncode) == fails, done.stderr
-        return [what for line in calls.read_text().splitlines() for what in (MADE, LAB, TEST)
+        return [what for line in calls.read_text().splitlines() for what in (MADE, LAB, TEST, SITE)
                 if line.endswith(what)]  # fmt: skip
 
     run.folder = course
@@ -55,6 +56,8 @@ def test_made_and_installed_once(make):
     assert make("progress") == []
     assert make("check") == [TEST]  # what maintainers need is not the learners' to install
     assert make("check") == [] and make("progress") == []
+    assert make("site") == [SITE]
+    assert make("site") == [] and make("test") == []
 
 
 def test_what_has_changed_is_installed_again(make):

@@ -29,8 +29,6 @@ def test_every_lesson_has_exhibits(lesson):
 @pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)
 def test_what_is_right_has_every_property(room):
     assert room.caught_by(room.right) == []
-    for args in room.examples():
-        assert agree(room.right(*args), room.right(*args)) is None
 
 
 @pytest.mark.parametrize(("room", "wrong"), EXHIBITS, ids=label)

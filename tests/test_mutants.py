@@ -60,9 +60,9 @@ MUTANTS = [
     (shift.reverse_cyclic_shift, "(sh, sw), dims", "(-sh, -sw), dims", seam_leak, *SEAM),
     (Block.window_attention, "x = reverse_cyclic_shift(x, shift_size)", "", seam_leak, *SEAM),
     # the mask forgotten, turned round, too weak, or with regions where there are none
-    (Block.attn_mask, "if not any(shift_size)", "if True", definition, *PADDED),
-    (Block.attn_mask, "if not any(shift_size)", "if True", block_mask, *PADDED),
-    (Block.attn_mask, "if not any(shift_size)", "if True", seam_leak, *SQUARE),
+    (_masks.mask_for, "if not any(shift_size)", "if True", definition, *PADDED),
+    (_masks.mask_for, "if not any(shift_size)", "if True", block_mask, *PADDED),
+    (_masks.mask_for, "if not any(shift_size)", "if True", seam_leak, *SQUARE),
     (shift.shifted_window_mask, "-100.0, 0.0", "0.0, -100.0", block_mask, *PADDED),
     (shift.shifted_window_mask, "-100.0", "-5.0", seam_leak, *SQUARE),
     (shift.region_ids, "along_axis[-shift:] = 2", "pass", seam_leak, *SQUARE),
@@ -110,8 +110,8 @@ MUTANTS = [
         mask_test("test_mask_made_in_inference_mode_serves_training"),
     ),
     # a shift where one window covers the axis (WZMIAOMIAO), or on neither axis then (Microsoft)
-    (Block.shift_that_fits, "if mh < H else 0", "", definition, *ONE_ROW),
-    (Block.shift_that_fits, "sw if mw < W", "sw if mh < H", definition, *ONE_ROW),
+    (model.shift_that_fits, "if mh < H else 0", "", definition, *ONE_ROW),
+    (model.shift_that_fits, "sw if mw < W", "sw if mh < H", definition, *ONE_ROW),
     # rolled before the padding (timm), padded or cropped on the wrong side
     (
         Block.window_attention,
@@ -155,16 +155,16 @@ MUTANTS = [
     (position.relative_position_bias, "(2, 0, 1)", "(2, 1, 0)", definition, *PADDED),
     (
         Window.forward,
-        "fused_attention(q, k, v, bias=term",
+        "fused_attention(q, k, v, bias=bias",
         "fused_attention(q, k, v, bias=None",
         definition,
         *PADDED,
     ),
-    (Window.forward, "bias + mask[:, None]", "0 * bias + mask[:, None]", block_mask, *PADDED),
+    (model.add_mask, "bias + mask[:, None]", "0 * bias + mask[:, None]", block_mask, *PADDED),
     (
-        Window.forward,  # windows before pictures
-        ".repeat(x.shape[0] // mask.shape[0], 1, 1, 1)",
-        ".repeat_interleave(x.shape[0] // mask.shape[0], 0)",
+        model.add_mask,  # windows before pictures
+        ".repeat(like.shape[0] // mask.shape[0], 1, 1, 1)",
+        ".repeat_interleave(like.shape[0] // mask.shape[0], 0)",
         definition,
         *PADDED,
     ),
@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     (
         Window.forward,
-        "attention(q, k, v, bias=term",
+        "attention(q, k, v, bias=bias",
         "attention(q, k, v, bias=None",
         test_model.test_explicit_path_equals_fused_path,
         (2, 3),

@@ -48,6 +48,7 @@ NAMES = [
     "07_full_model",
     "08_cifar_training",
     "09_from_an_empty_file",
+    "10_your_own_pictures",
 ]
 
 

@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -16,15 +15,13 @@ DATA = Path(__file__).parent.parent / "data"
 
 
 @pytest.fixture(autouse=True)
-def unseen(monkeypatch):
-    monkeypatch.setattr(plt, "show", lambda: None)
-    yield
-    plt.close("all")
+def unseen(figures):
+    pass
 
 
 @pytest.fixture(scope="module")
 def a_run():
-    return training.read_run(DATA / "runs" / "laptop_seed2")
+    return training.read_run(DATA / "runs" / "laptop_seed0")
 
 
 def with_accuracies(run, *accuracies):
@@ -49,7 +46,7 @@ def test_spread_over_seeds_is_pooled_and_single_runs_say_nothing(a_run):
         draw.seed_spread([lone, lone])
 
 
-def test_recipes_are_compared_in_points_with_their_error(a_run):
+def test_recipes_are_compared_in_points_with_their_error(a_run, figures):
     groups = {
         "whole": with_accuracies(a_run, 0.70, 0.72),
         "one seed": with_accuracies(a_run, 0.69),
@@ -60,9 +57,9 @@ def test_recipes_are_compared_in_points_with_their_error(a_run):
         "one seed": pytest.approx((-2.0, math.sqrt(1.5))),
         "two seeds": pytest.approx((4.0, 1.0)),
     }
-    texts = [text.get_text() for text in plt.gcf().axes[0].texts]
+    texts = [text.get_text() for text in figures[-1].axes[0].texts]
     assert texts == ["71.0", "69.0  (-2.0 ± 1.2)", "75.0  (+4.0 ± 1.0)"]
-    labels = [label.get_text() for label in plt.gcf().axes[0].get_yticklabels()]
+    labels = [label.get_text() for label in figures[-1].axes[0].get_yticklabels()]
     assert labels == ["whole, 2 seeds", "one seed, 1 seed", "two seeds, 2 seeds"]
 
 
@@ -86,13 +83,13 @@ def test_small_pictures_are_of_cifar_s_size():
         small_pictures(DATA / "nowhere")
 
 
-def test_attention_maps_with_names_and_scores():
+def test_attention_maps_with_names_and_scores(figures):
     image = torch.zeros(3, 32, 32, dtype=torch.uint8)
     row = image, (3, 4), {"block 1": torch.rand(8, 8), "block 2": torch.rand(4, 4)}
     draw.attention_maps([row, row], names=["a", "b"], scores=[{"cat": 0.75, "dog": 0.1}] * 2)
-    axes = plt.gcf().axes
+    axes = figures[-1].axes
     assert len(axes) == 2 * 4
     assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["a", "b"]
     assert [text.get_text() for text in axes[7].texts] == ["cat 75%", "dog 10%"]
     draw.attention_maps([row])
-    assert len(plt.gcf().axes) == 3
+    assert len(figures[-1].axes) == 3

@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -89,11 +88,9 @@ def test_a_whole_file_arrives(server, tmp_path):
     ],
 )
 def test_what_does_not_arrive_leaves_nothing(server, tmp_path, how, words):
-    begun = time.monotonic()
     with pytest.raises(OSError, match=words):
         _download(f"{server}/{how}", tmp_path / "a.tar.gz", MD5)
     assert not list(tmp_path.iterdir())
-    assert time.monotonic() - begun < 20  # the server itself would have taken 30 seconds
 
 
 @pytest.mark.parametrize("how", ["stalls", "deaf", "drips"])

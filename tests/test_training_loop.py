@@ -80,9 +80,9 @@ def test_warm_up_of_the_average_ends_with_that_of_the_learning_rate(monkeypatch)
 
 def test_right_answers_to_mixed_pictures():
     logits = torch.tensor([[2.0, 1, 0], [0, 2, 1], [0, 1, 2]])
-    assert loop_module._count_right(logits, torch.tensor([0, 1, 1])) == 2
+    assert loop_module._count_correct(logits, torch.tensor([0, 1, 1])) == 2
     shares = torch.tensor([[0.6, 0.4, 0], [0.7, 0.3, 0], [0, 0.1, 0.9]])
-    assert loop_module._count_right(logits, shares) == 2
+    assert loop_module._count_correct(logits, shares) == 2
 
 
 # -------------------------------------------------------------------------------- progress bar
@@ -170,7 +170,10 @@ def test_training_takes_all_processors_and_gives_them_back(monkeypatch, wanted, 
 # ------------------------------------------------------------------------- too large for memory
 
 
-FITS = "4 fits: --set batch_size=4 learning_rate=0.0013"
+FITS = (
+    "4 fits: accumulate=4 takes it in parts, with the same numbers; or --set batch_size=4 "
+    "learning_rate=0.0013"
+)
 
 
 @pytest.mark.parametrize("largest, wanted", [(4, FITS), (0, "nor does a single picture")])
@@ -259,7 +262,7 @@ def interrupt_at(step):
     return on_step
 
 
-def test_an_interrupt_returns_the_best_epoch_so_far(tmp_path, capsys):
+def test_an_interrupt_returns_the_best_epoch_running_means(tmp_path, capsys):
     undisturbed = run()
     places = {"checkpoints": tmp_path / "checkpoints", "log": tmp_path / "log.jsonl"}
     result = run(on_step=interrupt_at(10), **places)  # in the third of three epochs of four steps

@@ -87,16 +87,17 @@ def test_batches_must_be_shared_equally():
 
 def test_shares_are_the_batch_cut_up():
     batch = torch.arange(12).view(6, 2)
-    shares = [Ranks(rank, 3).share(batch) for rank in range(3)]
+    shares = [Ranks(rank, 3).shard(batch) for rank in range(3)]
     assert [len(s) for s in shares] == [2, 2, 2] and torch.equal(torch.cat(shares), batch)
 
 
 def test_alone_nothing_changes():
     ranks, model, values = find_ranks(), torch.nn.Linear(1, 1), torch.ones(2)
-    assert ranks == Ranks(0, 1) and ranks.first and ranks.wrap(model) is model
-    assert ranks.sum(values) is values and ranks.gather("x") == ["x"] and ranks.broadcast(True)
+    assert ranks == Ranks(0, 1) and ranks.is_main and ranks.wrap(model) is model
+    assert ranks.all_reduce(values) is values and ranks.all_gather("x") == ["x"]
+    assert ranks.broadcast(True)
     batch = torch.ones(3, 2)
-    assert torch.equal(ranks.share(batch), batch)
+    assert torch.equal(ranks.shard(batch), batch)
 
 
 def test_more_processes_than_gpus(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from swinlib.training import confusion_matrix, load_dataset, load_model, normalise, read_run
-from swinlib.training.__main__ import main
+from swinlib.training.__main__ import _config, _parser, main
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 README = (RUNS / "README.md").read_text(encoding="utf-8")
@@ -111,6 +112,15 @@ def test_shipped_weights_fit_their_run(name):
     assert json.loads((RUNS / name / "config.json").read_text())["dataset"] == loaded.dataset
     assert (RUNS / name / "model.safetensors").stat().st_size < 16_000_000
     assert loaded.model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_the_readme_s_commands_give_the_configurations_of_the_logs():
+    rows = re.findall(r"^\| `(\S+)` \| `(--preset [^`]*)` \|", README, flags=re.M)
+    assert {"laptop_seed0", "laptop_seed1"} <= {folder for folder, _ in rows}
+    for folder, arguments in rows:
+        told = _config(_parser().parse_args(shlex.split(arguments)))
+        logged = read_run(RUNS / folder).config
+        assert told == logged.replace(dataset=told.dataset), folder
 
 
 def test_the_readme_says_what_the_logs_say():

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from torch import nn
 
 from swinlib.training import TrainConfig, build_model, parameter_groups
 from swinlib.training.variants import TAKE_AWAY, ConvolutionalStem, take_away
@@ -77,14 +78,20 @@ def test_all_else_begins_as_in_the_whole(piece):
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
 
+@pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("patch_size", [2, 4, 8])
-def test_a_convolutional_stem_makes_as_many_tokens(patch_size):
-    stem = ConvolutionalStem(patch_size, 3, 16)
+def test_a_convolutional_stem_makes_as_many_tokens(patch_size, deep):
+    stem = ConvolutionalStem(patch_size, 3, 16, deep)
+    strides = [m.stride[0] for m in stem.modules() if isinstance(m, nn.Conv2d)]
+    assert strides == ([2, 1] if deep else [2]) * (patch_size.bit_length() - 1)
     assert stem(torch.randn(2, 3, 32, 64)).shape == (2, 32 // patch_size, 64 // patch_size, 16)
 
 
 def test_the_stem_is_chosen_by_the_configuration():
-    assert isinstance(variant(stem="convolutions").patch_embed, ConvolutionalStem)
+    for stem, norms in (("convolutions", 0), ("deep", 1)):
+        embed = variant(stem=stem).patch_embed
+        assert isinstance(embed, ConvolutionalStem)
+        assert sum(isinstance(m, nn.BatchNorm2d) for m in embed.modules()) == norms
 
 
 @pytest.mark.parametrize("patch_size", [1, 3, 6])
@@ -115,7 +122,7 @@ def test_unknown_pieces_are_named():
     for wrong in ("merging", ("shift", "merging"), ("shift", "shift")):
         with pytest.raises(ValueError, match="without=.*, wanted None, or one or several of 'win"):
             TrainConfig(without=wrong)
-    with pytest.raises(ValueError, match="stem='conv', wanted 'patches' or 'convolutions'"):
+    with pytest.raises(ValueError, match="stem='conv', wanted 'patches' or 'conv.*' or 'deep'"):
         TrainConfig(stem="conv")
 
 

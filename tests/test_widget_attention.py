@@ -183,6 +183,7 @@ def test_the_widget(tmp_path):
             AttentionExplorer(**wrong)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     for head in HEADS:
         check_time(

@@ -8,7 +8,15 @@ pytest.importorskip("ipywidgets")
 from drawing_reader import assert_on_the_page, cells, fill_at, random_states  # noqa: E402
 from widget_checks import check_svg, check_time, check_widget, rects, texts  # noqa: E402
 
-from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, by_place, places  # noqa: E402
+from swinlib.lab.fingerprints import (  # noqa: E402
+    PLACES,
+    SIDE,
+    VARIANTS,
+    by_place,
+    make_model,
+    places,
+    token_scores,
+)
 from swinlib.lab.style import ACCENT  # noqa: E402
 from swinlib.lab.widgets.fingerprints import (  # noqa: E402
     BEYOND,
@@ -35,8 +43,28 @@ def test_who_meets_whom(name):
             beyond = [row == 0, row == SIDE - 1, column == 0, column == SIDE - 1]
             assert [where == BEYOND for where in meet.values()] == beyond
             apart[row, column] = NOWHERE in meet.values()
-    walled = name in ("shift", "one_block")
-    assert torch.equal(apart, (places() == 1) & walled)
+    if name == "other_mask":  # what its gradients see must be what the words say
+        assert torch.equal(apart, unseen_neighbours(VARIANTS[name]))
+        assert apart.any() and not apart.all()
+        return
+    middle = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    middle[[7, 8]], middle[:, [7, 8]] = True, True
+    walled = {"shift": places() == 1, "one_block": places() == 1, "merging": middle}
+    assert torch.equal(apart, walled.get(name, torch.zeros_like(apart)))
+
+
+def unseen_neighbours(variant):
+    """Tokens of which a neighbour on the map does not change the scores."""
+    model, unseen = make_model(variant), torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    maps = torch.rand(1, 1, SIDE, SIDE, requires_grad=True)
+    scores = token_scores(model, maps)
+    for row in range(SIDE):
+        for column in range(SIDE):
+            (grad,) = torch.autograd.grad(scores[0, 0, row, column], maps, retain_graph=True)
+            around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+            on_map = [(r, c) for r, c in around if 0 <= r < SIDE and 0 <= c < SIDE]
+            unseen[row, column] = any(abs(grad[0, 0, r, c]) < 1e-12 for r, c in on_map)
+    return unseen
 
 
 def test_across_a_wall_they_meet_in_a_shifted_window():
@@ -61,7 +89,7 @@ def test_the_picture(name):
     frame = rects(drawing, stroke=ACCENT)[-1]
     assert (frame["x"], frame["y"]) == (LEFT + 15 * CELL, TOP + 3 * CELL)
     dashed = [s for kind, s in drawing.shapes if kind == "line" and s["dash"]]
-    assert bool(dashed) == (name in ("whole", "mask", "relative_bias", "four_blocks", "absolute"))
+    assert bool(dashed) == VARIANTS[name].shifts
 
 
 def test_brighter_is_better():
@@ -85,5 +113,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("fingerprints", lambda: draw_fingerprint(SHARES, "whole", 3, 4).svg())

@@ -191,6 +191,7 @@ def test_the_widget(tmp_path):
         explorer.set(blocks=9)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     tokens = iter(range(SIDE))  # always one that nobody asked about before
     module.footprint.cache_clear()

@@ -149,6 +149,7 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     largest = {"height": 1024, "width": 1024, "patch_size": 1, "window_size": 16, "size": "large"}
 

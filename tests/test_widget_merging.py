@@ -132,5 +132,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("06 merging", lambda: draw_merging(10, 10, 3, 24).svg())

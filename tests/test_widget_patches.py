@@ -193,6 +193,7 @@ def test_the_widget(tmp_path):
     assert PatchExplorer(**explorer.state).state == explorer.state
 
 
+@pytest.mark.clock
 def test_fast_enough():
     for P in (1, 4, 5, 31):
         check_time(f"01 patches, P = {P}", lambda P=P: draw_patches("photograph", P, 3, 3).svg())

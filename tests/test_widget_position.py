@@ -123,5 +123,6 @@ def test_any_state_can_be_drawn():
         assert_on_the_page(drawing)
 
 
+@pytest.mark.clock
 def test_fast_enough():
     check_time("05 position", lambda: draw_relative_position(7, 7, 16, 30).svg())

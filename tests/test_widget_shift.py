@@ -272,6 +272,7 @@ def test_the_widget(tmp_path):
     assert ShiftMaskExplorer(**explorer.state).state == explorer.state
 
 
+@pytest.mark.clock
 def test_fast_enough():
     largest = {"height": 16, "width": 16, "window_size": 8, "shift_rows": 4, "shift_columns": 4}
     for name, more in {

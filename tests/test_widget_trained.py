@@ -197,6 +197,7 @@ def test_one_pass_for_each_picture():
     assert len(passes) == 3
 
 
+@pytest.mark.clock
 def test_fast_enough():
     model = make_model(patch_size=2, window_size=8)
     image = make_images(1, 32, 32)[0]

@@ -239,6 +239,7 @@ def test_the_widget(tmp_path):
     assert WindowExplorer(**explorer.state).state == explorer.state == move
 
 
+@pytest.mark.clock
 def test_fast_enough():
     for M in (2, 3, 7):
         check_time(f"03 windows, 56 x 56, M = {M}", lambda M=M: draw_windows(56, 56, M, 5).svg())

@@ -10,14 +10,15 @@ import io
 from PIL import Image, ImageChops, ImageStat
 from PIL.PngImagePlugin import PngInfo
 
+from nbform import PICTURES
+
 # Tags of cells whose pictures differ from run to run, such as a plot of timings.
 ANY_OUTPUT = "nbval-ignore-output"
 ANY_PICTURE = "picture-varies"
 
-PICTURES = ("image/png", "image/jpeg")
 THUMBNAIL = (64, 64)
 TOLERANCE = 4.0  # of 255, mean over the thumbnail
-SIZE_SLACK = 2  # pixels: the trimmed margins follow the text's extent, rounded
+SIZE_SLACK = 4  # pixels, two of the page: the trimmed margins follow the text's extent, rounded
 # Another version of matplotlib sets its text a little differently, and Python 3.10 gets an older
 # one than 3.11: the same figures came out up to 4.5 of 255 and 3 pixels apart.
 OTHER_VERSION = 3
@@ -114,15 +115,19 @@ def lighter(data: str | list[str]) -> str:
     data = "".join(data)
     raw = base64.b64decode(data)
     picture = Image.open(io.BytesIO(raw))
-    if picture.mode == "P" or picture.convert("RGBA").getextrema()[3][0] < 255:
-        return data  # done before, or with transparent places
+    shape = picture.convert("RGBA").getchannel("A")
+    if picture.mode == "P" or len(shape.getcolors()) > 2:
+        return data  # done before, or half transparent
     about = PngInfo()
     for name in ("Software", "Description"):
         if name in picture.info:
             about.add_text(name, picture.info[name])
-    few = picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = picture.convert("RGB").quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    outside = shape.point(lambda alpha: 255 * (alpha == 0))  # the corners of a card
+    few.paste(255, mask=outside)
+    transparent = {"transparency": 255} if outside.getbbox() else {}
     buffer = io.BytesIO()
-    few.save(buffer, "PNG", optimize=True, pnginfo=about)
+    few.save(buffer, "PNG", optimize=True, pnginfo=about, **transparent)
     if buffer.tell() >= len(raw):
         return data
     return base64.b64encode(buffer.getvalue()).decode() + "\n"

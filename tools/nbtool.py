@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from nbcompare import PICTURES, decode, indistinguishable, lighter, pictures
-from nbform import canonical, check_file, text
+from nbcompare import decode, indistinguishable, lighter, pictures
+from nbform import LIVE, PICTURES, canonical, check_file, text
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_TIMEOUT = 240  # seconds; the longest cell is the training of notebook 08 at its CI length
@@ -121,6 +121,7 @@ def refresh(path: Path, fewer_pictures: bool = False) -> bool:
         print(f"{path.name}: file left as it was, since pictures would go", *lost, sep="\n  ")
         print("  If that is meant: make refresh ARGS=--fewer-pictures")
         return False
+    leave_html(fresh)
     make_lighter(fresh)
     keep_pictures(stored, fresh)
     nbformat.write(canonical(fresh), path)
@@ -174,6 +175,14 @@ def lost_since_commit(path: Path) -> list[str]:
         return [f"{path.name}: {line}" for line in lost_pictures(before, kept)]
     except (OSError, subprocess.CalledProcessError, ValueError, KeyError, TypeError):
         return []  # no git, a new notebook, or one that `check_file` has something to say of
+
+
+def leave_html(nb: dict) -> None:
+    """Drops what only a live page gets: a stored one shows the plain forms beside it."""
+    for cell in nb["cells"]:
+        for output in cell.get("outputs", []):
+            if len(output.get("data", {})) > 1:
+                output["data"].pop(LIVE, None)
 
 
 def make_lighter(nb: dict) -> None:

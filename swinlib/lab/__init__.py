@@ -4,9 +4,9 @@ Every number that a figure shows comes from the lessons' own functions.
 """
 
 from swinlib.lab.compare import compare
-from swinlib.lab.pictures import photograph, small_pictures
+from swinlib.lab.figures.roadmap import roadmap
+from swinlib.lab.photograph import photograph, small_pictures
 from swinlib.lab.progress import progress
-from swinlib.lab.roadmap import roadmap
 from swinlib.lab.source import show_source
 from swinlib.lab.style import setup
 

@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swinlib.model import SwinTransformer
-from swinlib.training.loop import parameter_groups
+from swinlib.lab import dense
+from swinlib.model import SwinTransformer, SwinTransformerBlock
+from swinlib.pyramid import SwinSegmenter
 from swinlib.training.variants import take_away
 
 SIDE, WINDOW = 16, 4  # tokens
@@ -36,12 +37,18 @@ class Variant:
         without: pieces for `take_away`.
         depth: blocks; every second one is shifted.
         absolute: a learned embedding of every place, added to the tokens.
+        merging: after the blocks a merging and as many blocks more, on a map half as high and wide;
+            what they find is brought back to the tokens and added, as in `FeaturePyramid`.
+        other_mask: the mask is that of a map twice as high and half as wide. It has as many
+            windows, so that nothing stops with an error.
     """
 
     title: str
     without: tuple[str, ...] = ()
     depth: int = 2
     absolute: bool = False
+    merging: bool = False
+    other_mask: bool = False
 
     @property
     def has_windows(self) -> bool:
@@ -61,6 +68,8 @@ VARIANTS = {
     "four_blocks": Variant("four blocks", depth=4),
     "windows": Variant("no windows", ("windows",)),
     "absolute": Variant("absolute position instead", ("relative_bias",), absolute=True),
+    "merging": Variant("merging instead of a shift", ("shift",), merging=True),
+    "other_mask": Variant("another map's mask", other_mask=True),
 }
 
 
@@ -88,14 +97,7 @@ def places() -> Tensor:
 
     A token is beside a wall if a neighbour is in another (unshifted) window, at the map's edge too.
     """
-    at = torch.arange(SIDE)
-    edge = (at == 0) | (at == SIDE - 1)
-    wall = ((at % WINDOW == 0) | (at % WINDOW == WINDOW - 1)) & ~edge
-    place = torch.zeros(SIDE, SIDE, dtype=torch.int64)
-    place[edge[:, None] | edge] = 2
-    place[edge[:, None] & edge] = 3
-    place[wall[:, None] | wall] = 1
-    return place
+    return dense.places(SIDE, (WINDOW,))
 
 
 def by_place(right: Tensor) -> dict[str, float]:
@@ -106,50 +108,59 @@ def by_place(right: Tensor) -> dict[str, float]:
 # --- the model ----------------------------------------------------------------------------------
 
 
-def make_model(variant: Variant, seed: int = 0) -> SwinTransformer:
+class _OtherMaskBlock(SwinTransformerBlock):
+    def attn_mask(self, H, W, shift_size, like):
+        return super().attn_mask(2 * H, W // 2, shift_size, like)
+
+
+def make_model(variant: Variant, seed: int = 0) -> SwinTransformer | SwinSegmenter:
     """One stage, 32 wide with four heads, in patches of one pixel; see `token_scores`.
 
     Its bias tables begin with a spread of 0.5 (so does an absolute embedding), its linear layers
     with one of 0.1: with the official 0.02, made for wide and long trainings, it begins slowly.
     """
     torch.manual_seed(seed)
+    stages = 1 + variant.merging
     model = SwinTransformer(
         img_size=SIDE,
         patch_size=1,
         in_chans=1,
         num_classes=5,
         embed_dim=32,
-        depths=(variant.depth,),
-        num_heads=(4,),
+        depths=(variant.depth,) * stages,
+        num_heads=(4,) * stages,
         window_size=WINDOW,
         mlp_ratio=2.0,
         drop_path_rate=0.0,
         ape=variant.absolute,
+        out_indices=(0, 1) if variant.merging else None,
     )
     take_away(model, tuple(p for p in variant.without if p == "windows"), SIDE)  # a new table
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.1)
+    dense.first_weights(model, 0.1)
     for name, weight in model.named_parameters():
         if "bias_table" in name or name == "absolute_pos_embed":
             nn.init.normal_(weight, std=0.5)
     take_away(model, tuple(p for p in variant.without if p != "windows"), SIDE)
-    return model
+    for block in model.layers[0].blocks if variant.other_mask else ():
+        block.__class__ = _OtherMaskBlock
+    return SwinSegmenter(model, 5, dim=32, smooth=False) if variant.merging else model
 
 
-def token_scores(model: SwinTransformer, maps: Tensor) -> Tensor:
-    """Scores of the five answers for every token: ``(B, 1, H, W)`` to ``(B, H, W, 5)``.
+def token_scores(model: SwinTransformer | SwinSegmenter, maps: Tensor) -> Tensor:
+    """Scores of the five answers for every token: ``(B, 1, H, W)`` to ``(B, 5, H, W)``.
 
     The model's own head, on every token instead of their mean.
     """
+    if isinstance(model, SwinSegmenter):
+        return model(maps)
     x = model.forward_embed(maps)
     for layer in model.layers:
         x = layer(x)
-    return model.head(model.norm(x))
+    return model.head(model.norm(x)).permute(0, 3, 1, 2)
 
 
 def train(variant: Variant, steps: int, maps: int, seed: int = 0, peak: float = 1e-2):
-    """Train a new model with AdamW and a one-cycle learning rate.
+    """Train a new model; see `dense.fit`.
 
     Args:
         steps: of the optimiser.
@@ -159,17 +170,12 @@ def train(variant: Variant, steps: int, maps: int, seed: int = 0, peak: float = 
     """
     model = make_model(variant, seed)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=0.01), lr=peak)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
-    for _ in range(steps):
+
+    def draw():
         batch = random_maps(maps, generator)
-        scores, wanted = token_scores(model, batch), neighbours_that_are_one(batch)
-        loss = F.cross_entropy(scores.flatten(0, 2), wanted.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return model
+        return batch, neighbours_that_are_one(batch)
+
+    return dense.fit(model, draw, steps, peak, scores=lambda batch: token_scores(model, batch))
 
 
 @torch.no_grad()
@@ -179,7 +185,7 @@ def share_right(model: SwinTransformer, maps: int = 256) -> Tensor:
     right = torch.zeros(SIDE, SIDE)
     for count in torch.full((maps // 64,), 64).tolist() + [maps % 64] * (maps % 64 > 0):
         batch = random_maps(count, generator)
-        answers = token_scores(model, batch).argmax(-1)
+        answers = token_scores(model, batch).argmax(1)
         right += (answers == neighbours_that_are_one(batch)).sum(0)
     return right / maps
 

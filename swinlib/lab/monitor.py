@@ -69,9 +69,12 @@ class TrainingMonitor(ipywidgets.HTML):
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:  # shown where widgets cannot run, as on GitHub
-            bundle["image/png"] = base64.b64encode(_png(self.history, self._state)).decode()
-        return bundle
+        if bundle is None:
+            return None
+        # Shown where widgets cannot run, as on GitHub.
+        bundle["image/png"] = base64.b64encode(_png(self.history, self._state)).decode()
+        words, _ = _progress(self.history, self._state)
+        return bundle, {"image/png": {"alt": f"Loss and accuracy by epoch. {words}"}}
 
 
 def render(history, state, trace=()) -> str:

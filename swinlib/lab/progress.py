@@ -26,13 +26,13 @@ def progress(root: Path = ROOT) -> None:
     states = exercise_states(root)
     names = {lesson.name[:2]: lesson.stem for lesson in lessons(root)}
     print(f"{'lesson':<30}answered  right  open")
-    for lesson in exercises.LESSONS:
-        own = {asked.name: states[asked.name] for asked in exercises.of_lesson(lesson)}
+    asked = {
+        lesson: {exercise.name: states[exercise.name] for exercise in exercises.of_lesson(lesson)}
+        for lesson in exercises.LESSONS
+    }
+    for lesson, own in sorted([*asked.items(), ("09", sitting_states(root))]):
         print(f"{names.get(lesson, lesson):<30}{_counts(own)}")
         print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in own.items()))
-    sittings = sitting_states(root)
-    print(f"{names.get('09', '09'):<30}{_counts(sittings)}")
-    print("    " + "   ".join(f"{SIGNS[state]} {name}" for name, state in sittings.items()))
     print(f"{f'{len(states)} exercises':<30}{_counts(states)}")
     print("✓ right   ✗ not right yet   ? written and not checked: run its cell   … open")
 

@@ -4,22 +4,10 @@ import ast
 import inspect
 import textwrap
 
-
-class Source:
-    """The source of a function, class or method, as a notebook shows it."""
-
-    def __init__(self, where: str, code: str):
-        self.where = where
-        self.code = code
-
-    def _repr_markdown_(self) -> str:
-        return f"`{self.where}`\n```python\n{self.code}\n```"
-
-    def __repr__(self) -> str:
-        return f"# {self.where}\n{self.code}"
+from swinlib.lab.showing import Code
 
 
-def show_source(thing, docstring: bool = False) -> Source:
+def show_source(thing, docstring: bool = False) -> Code:
     """Show the source of something of swinlib's; last in a cell, it appears below it.
 
     Args:
@@ -33,7 +21,7 @@ def show_source(thing, docstring: bool = False) -> Source:
     if not docstring:
         code = _without_docstrings(code)
     where = inspect.getmodule(thing).__name__.replace(".", "/") + ".py"
-    return Source(where, code.rstrip())
+    return Code(code.rstrip(), where)
 
 
 def _without_docstrings(code: str) -> str:

@@ -7,6 +7,8 @@ import torch
 from IPython import get_ipython
 from matplotlib.colors import to_rgb
 
+from swinlib.lab.showing import DPI, PAPER, WIDEST
+
 INK = "#222222"
 PALE = "#e8ecf1"
 ACCENT = "#d55e00"  # vermilion: what to look at
@@ -38,9 +40,10 @@ def setup(seed: int = 0) -> None:
     plt.rcdefaults()  # a matplotlibrc of the user's own is for the user's own figures
     plt.rcParams.update(
         {
-            "figure.dpi": 110,
-            "figure.facecolor": "white",  # also readable in a dark notebook
-            "savefig.facecolor": "white",
+            "figure.dpi": DPI,
+            "figure.facecolor": PAPER,
+            "axes.facecolor": PAPER,
+            "savefig.facecolor": PAPER,
             "font.size": 10,
             "axes.titlesize": 11,
             "axes.titlelocation": "left",
@@ -78,12 +81,14 @@ def panels(columns: int, rows: int = 1, width: float = 3.2, height: float | None
     Args:
         columns, rows: how many.
         width, height: of one of them, in inches; height defaults to width and room for a title.
+            Both shrink where the column of a page has no room for so many.
     """
     height = width + 0.35 if height is None else height
+    shrink = min(1, WIDEST / (columns * width))
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(columns * width, rows * height),
+        figsize=(shrink * columns * width, shrink * rows * height),
         squeeze=False,
         layout="constrained",
     )

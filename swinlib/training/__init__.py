@@ -10,8 +10,12 @@ variants.py     Swin with a piece taken away, or with another stem
 stream.py       image folders too big for memory
 augment.py      crops, flips and stronger augmentation for a whole batch at once
 batches.py      from an order of pictures to the batches that the model sees
+models.py       the model of a configuration: Swin, or a baseline to compare it with
 devices.py      what a device can do: bfloat16, compiling
-ema.py    an average of the weights over the last steps
+muon.py         an optimiser for matrices
+precision.py    in which precision a run computes
+ema.py          an average of the weights over the last steps
+finetune.py     from somebody's weights: what is kept, and who learns how fast
 loop.py         the schedule, the loop, evaluation
 checkpoint.py   what is saved, so that a killed run goes on as if nothing had happened
 lock.py         one run at a time in one place
@@ -33,17 +37,18 @@ from swinlib.training.batches import augmented
 from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import PRESETS, TrainConfig, choose_device, choose_preset, preset
 from swinlib.training.data import DatasetError, ImageSet, draw_shapes, load_dataset
+from swinlib.training.finetune import freeze, start_from
 from swinlib.training.lock import InUseError
 from swinlib.training.loop import (
     Evaluation,
     TrainResult,
-    build_model,
     confusion_matrix,
     evaluate,
     learning_rate,
     parameter_groups,
     train,
 )
+from swinlib.training.models import build_model
 from swinlib.training.runs import RecordedRun, TrainedModel, load_model, read_run
 
 __all__ = [
@@ -64,6 +69,7 @@ __all__ = [
     "confusion_matrix",
     "draw_shapes",
     "evaluate",
+    "freeze",
     "learning_rate",
     "load_dataset",
     "load_model",
@@ -76,5 +82,6 @@ __all__ = [
     "random_erasing",
     "random_flip",
     "read_run",
+    "start_from",
     "train",
 ]

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from swinlib.training.checkpoint import clear, write_whole
+from swinlib.training.checkpoint import clear, write_atomically
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
-from swinlib.training.devices import not_available
 from swinlib.training.distributed import find_ranks, join, main_process_first
+from swinlib.training.finetune import start_from
 from swinlib.training.lock import InUseError, locked
 from swinlib.training.loop import train
+from swinlib.training.precision import not_available
 
 # What Python and PyTorch say where memory runs out, of the CPU and of others.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -37,8 +38,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         config = _config(args)
-    except ValueError as error:
-        parser.error(str(error))
+    except (ValueError, OSError) as error:
+        parser.error(error.strerror if isinstance(error, FileNotFoundError) else str(error))
     out = Path(args.out or f"runs/{config.name}")
     try:
         with warnings.catch_warnings(), join(args.device) as device:
@@ -72,6 +73,10 @@ def _parser():
     parser.add_argument("--data", default="data", help="folder of the pictures (%(default)s)")
     parser.add_argument("--out", help="folder for the results (runs/<preset>)")
     parser.add_argument("--dataset", help="auto, cifar10, imagefolder, shapes or a folder")
+    parser.add_argument("--weights", metavar="FILE", help="to start from: a checkpoint, a run's "
+                        "folder, or a published name (swinlib.published)")  # fmt: skip
+    parser.add_argument("--freeze", help="backbone (the head alone learns), all_but_norms, or a "
+                        "number of stages")  # fmt: skip
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--seed", type=int, help="instead of the preset's")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE",
@@ -83,15 +88,25 @@ def _parser():
 
 
 def _config(args):
-    """The preset with everything that the command line changes, all at once."""
+    """The preset with everything that the command line changes, all at once; what the weights say
+    of their model comes before it."""
     named = {name: getattr(args, name) for name in ("dataset", "epochs", "seed")}
     given = [(name, value) for name, value in named.items() if value is not None]
+    if args.freeze is not None:
+        given.append(_field_and_value(f"freeze={args.freeze}"))
     changes = {}
     for field, value in given + [_field_and_value(text) for text in args.set]:
         if field in changes and changes[field] != value:
             raise ValueError(f"{field} is set twice, to {changes[field]!r} and to {value!r}")
         changes[field] = value
-    return (preset(args.preset) if args.preset else choose_preset()).replace(**changes)
+    weights = args.weights or changes.pop("weights", None)
+    chosen = args.preset or ("finetune" if weights else None)
+    config = preset(chosen) if chosen else choose_preset()
+    if weights is not None:
+        config = start_from(weights, config)
+    elif config.name == "finetune":
+        raise ValueError("--preset finetune starts from weights, wanted --weights FILE")
+    return config.replace(**changes)
 
 
 def _field_and_value(text):
@@ -107,7 +122,7 @@ def _field_and_value(text):
 
 def _train_alone(config, args, out, device, ranks):
     """Trains in a folder that no other process may use meanwhile."""
-    if not ranks.first:
+    if not ranks.is_main:
         return _train(config, args, out, device, ranks)
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -123,10 +138,12 @@ def _train(config, args, out, device, ranks):
         raise ValueError(f"{out} holds a finished run; choose another --out or delete it")
     data = main_process_first(ranks, lambda: load_dataset(args.data, config=config))
     checkpoints = out / "checkpoints"
-    if ranks.first:
+    if ranks.is_main:
         if data.announcement:
             print(data.announcement)
         print(f"{config.name} on {device}; {data}")
+        if config.weights:
+            print(_start(config))
         if missing := not_available(config, device):
             print(missing)
     result = train(
@@ -135,7 +152,7 @@ def _train(config, args, out, device, ranks):
     )  # fmt: skip
     if result.interrupted:
         raise KeyboardInterrupt
-    if ranks.first:
+    if ranks.is_main:
         _write(result, out)
         clear(checkpoints)  # of no use to a finished run
         print(
@@ -146,6 +163,17 @@ def _train(config, args, out, device, ranks):
     return result
 
 
+def _start(config):
+    """A line on what a run starts from, and on what of it is kept."""
+    kept = {None: "all of it learns", "backbone": "the head alone learns",
+            "all_but_norms": "the norms and the head learn"}  # fmt: skip
+    what = kept.get(config.freeze, f"frozen up to stage {config.freeze}")
+    return (
+        f"from {config.weights}: embed_dim {config.embed_dim}, depths {config.depths}, windows of "
+        f"{config.window_size}, pictures of {config.image_size} pixels; a new head; {what}"
+    )
+
+
 def _write(result, out):
     """The weights, and what is needed to use them again: in their own file, so that neither can be
     without the other, and to read in config.json."""
@@ -154,8 +182,8 @@ def _write(result, out):
     about["picture_size"] = result.picture_size
     text = json.dumps(about, indent=2, allow_nan=False)
     weights = {k: v.cpu().contiguous() for k, v in result.model.state_dict().items()}
-    write_whole(out / "config.json", (text + "\n").encode())
-    write_whole(out / "model.safetensors", save(weights, {"about": text}))
+    write_atomically(out / "config.json", (text + "\n").encode())
+    write_atomically(out / "model.safetensors", save(weights, {"about": text}))
 
 
 def _show_warning(message, *place, **more):

@@ -42,11 +42,11 @@ def _batches_from_memory(order, epoch, config, data, device, generator, ranks):
         chosen = chosen.to(device)
         x, y = data.train_images[chosen], data.train_labels[chosen]
         x, y = augmented(x, y, config, data, generator)
-        yield ranks.share(x), ranks.share(y)
+        yield ranks.shard(x), ranks.shard(y)
 
 
 def _batches_from_files(order, epoch, config, data, device, generator, ranks):
-    shares = [ranks.share(chosen) for chosen in order]
+    shares = [ranks.shard(chosen) for chosen in order]
     pictures = data.train_images.batches(shares, seed=(config.seed, epoch))
     for chosen, x in zip(shares, pictures, strict=True):
         seed = torch.randint(2**31, (1,), generator=generator).item()  # the same on all processes

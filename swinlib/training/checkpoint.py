@@ -21,13 +21,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
+from swinlib.training import finetune
 from swinlib.training.stream import PictureFiles
 
-FORMAT = 2  # raised when the files change their meaning
+FORMAT = 3  # raised when the files change their meaning
 KEPT = 2  # checkpoints on the disk: if the newest is damaged, the one before serves
 LOSS = 0.01  # share of the pictures in files that may be gone when a run goes on
 # The fields of a Run that are made of tensors: see _tensors_of. All others are plain values.
-TENSORS = {"model", "average", "best_weights", "optimizer", "generator", "order"}
+TENSORS = {"model", "ema", "best_weights", "optimizer", "generator", "order"}
 SPLITS = ("train", "val", "test")
 OURS = re.compile(r"(epoch-(\d+)-batch-(\d+))\.(json|safetensors)(\.part)?")
 
@@ -40,7 +41,7 @@ class _Damaged(Exception):
     pass
 
 
-def write_whole(path, data):
+def write_atomically(path, data):
     """Writes bytes to a file so that it is there whole or, after a crash at any moment, not at all.
 
     Written beside its place, pushed to the disk, then renamed, which a file system does in one go.
@@ -90,6 +91,8 @@ class Checkpoints:
                 "device": device.type,
                 "processes": ranks.count,
             }
+            if config.weights is not None:  # whatever the file is called now
+                self.identity["weights"] = finetune.digest(config)
 
     def save_if_due(self, run, now=False):
         """Saves the run if the last time was ``every`` seconds ago, or if told to do it now.
@@ -104,7 +107,7 @@ class Checkpoints:
         _require_finite(run)
         tensors = _tensors_of(run, self.ranks, self.device)  # all processes: each has random states
         tensors |= self.files
-        if self.ranks.first:
+        if self.ranks.is_main:
             self._write(tensors, _facts_of(run))
         self.last = time.perf_counter()
 
@@ -116,9 +119,9 @@ class Checkpoints:
         facts |= {"mean": list(self.data.mean), "std": list(self.data.std)}
         facts["sha256 of the tensors"] = hashlib.sha256(data).hexdigest()
         facts["sha256 of these facts"] = _digest(facts)
-        write_whole(self.folder / f"{name}.safetensors", data)
+        write_atomically(self.folder / f"{name}.safetensors", data)
         text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
-        write_whole(self.folder / f"{name}.json", text.encode())
+        write_atomically(self.folder / f"{name}.json", text.encode())
         self.damaged.discard(name)
         self._tidy_up()
 
@@ -166,10 +169,10 @@ class Checkpoints:
                 continue
             here = run.arithmetic[-1]
             _check_same_run(path, facts, self.identity, here)
-            _put_back(run, facts, tensors, self.ranks, self.device)
-            _note_arithmetic(path, run, here)
+            _load_state(run, facts, tensors, self.ranks, self.device)
+            _note_arithmetic(path, run, here, self.device.type == "cpu")
             if self.files:
-                self.data = _pictures_as_begun(path, self.data, facts, tensors, self.files, run)
+                self.data = _check_same_pictures(path, self.data, facts, tensors, self.files, run)
                 self.files = _signatures(self.data)
             break
         else:
@@ -178,7 +181,7 @@ class Checkpoints:
                     f"no checkpoint in {self.folder} is whole; the oldest one: {damage}. Delete "
                     "the folder to begin anew."
                 )
-        steps = self.ranks.gather(run.epoch * 10**9 + run.batch)
+        steps = self.ranks.all_gather(run.epoch * 10**9 + run.batch)
         if len(set(steps)) > 1:
             raise CheckpointError(
                 f"the processes find different checkpoints in {self.folder}: it must be one folder "
@@ -264,7 +267,7 @@ def _digest(facts):
 
 def _fingerprint(data):
     """What tells one set of pictures from another, the pictures themselves included if they are in
-    memory; for those in files see `_pictures_as_begun`."""
+    memory; for those in files see `_check_same_pictures`."""
     about = {"label": data.label, "classes": data.num_classes}
     if isinstance(data.train_images, PictureFiles):
         return about
@@ -285,7 +288,7 @@ def _signatures(data):
     return {f"files.{split}": getattr(data, f"{split}_images").signatures() for split in SPLITS}
 
 
-def _pictures_as_begun(path, data, facts, tensors, here, run):
+def _check_same_pictures(path, data, facts, tensors, here, run):
     """The pictures with which a run was begun, in the same splits, but for those that are gone.
 
     A picture that cannot be read comes to light in the middle of an epoch. Whoever removes it must
@@ -329,10 +332,11 @@ def _pictures_as_begun(path, data, facts, tensors, here, run):
 # -------------------------------------------------------------------- what the numbers hang on
 
 
-def arithmetic(device):
+def arithmetic(device, precision):
     """What decides the last bits of a run's numbers, beside its configuration and its pictures."""
     gpu = device.type == "cuda"
     return {
+        "precision": precision,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -348,9 +352,13 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def _note_arithmetic(path, run, here):
-    before = run.arithmetic[-1]
+def _note_arithmetic(path, run, here, cpu):
+    # Older checkpoints know no precision: on a CPU there was but one, a GPU has what it had.
+    before = {"precision": "float32" if cpu else here["precision"], **run.arithmetic[-1]}
+    if all(before[name] == here[name] for name in ("torch", "instructions", "processor")):
+        here = {**here, "precision": before["precision"]}  # a clock must not change a run's mind
     if before == here:
+        run.arithmetic[-1] = before
         return
     run.arithmetic = [*run.arithmetic, here]
     differences = ", ".join(
@@ -388,15 +396,15 @@ def _plain_fields(run):
 def _tensors_of(run, ranks, device):
     """Every tensor of a run by name, on the CPU. Optimiser entries are numbered as PyTorch does."""
     parts = {"model": run.model.state_dict(), "best": run.best_weights or {}}
-    if run.average is not None:
-        parts["average"] = run.average.state_dict()
+    if run.ema is not None:
+        parts["ema"] = run.ema.state_dict()
     for number, memory in run.optimizer.state_dict()["state"].items():
         parts[f"optimizer.{number}"] = memory
     parts["random"] = {"generator": run.generator.get_state()}
     own = [torch.get_rng_state()]  # drop path draws from PyTorch's global numbers on the device
     if device.type == "cuda":
         own.append(torch.cuda.get_rng_state(device))
-    for rank, states in enumerate(ranks.gather(own)):
+    for rank, states in enumerate(ranks.all_gather(own)):
         for number, state in enumerate(states):
             parts["random"][f"rank{rank}.{number}"] = state
     if run.order is not None:
@@ -408,14 +416,14 @@ def _tensors_of(run, ranks, device):
     }
 
 
-def _put_back(run, facts, tensors, ranks, device):
+def _load_state(run, facts, tensors, ranks, device):
     """The opposite of `_facts_of` and `_tensors_of`."""
     for name in _plain_fields(run):
         setattr(run, name, facts[name])
     run.model.load_state_dict(_part(tensors, "model"))
     run.best_weights = _part(tensors, "best") or None
-    if run.average is not None:
-        run.average.load_state_dict(_part(tensors, "average"))
+    if run.ema is not None:
+        run.ema.load_state_dict(_part(tensors, "ema"))
     run.order = tensors.get("order.pictures")
     optimizer = run.optimizer.state_dict()
     for key, value in _part(tensors, "optimizer").items():

@@ -14,7 +14,7 @@ import torch
 from swinlib.training.cifar import CLASSES as CIFAR10_CLASSES
 from swinlib.training.cifar import official, online
 from swinlib.training.config import TrainConfig
-from swinlib.training.folders import read_folder
+from swinlib.training.folders import CACHE, SPLIT_SEED, read_folder
 from swinlib.training.pictures import DatasetError, require_memory
 from swinlib.training.shapes import SHAPE_CLASSES, draw_shapes
 
@@ -23,18 +23,16 @@ __all__ = [
     "draw_shapes", "load_dataset",
 ]  # fmt: skip
 
-SPLIT_SEED = 0  # the same validation pictures in every run, whatever the run's own seed
-
 
 @dataclass(frozen=True, repr=False)
 class ImageSet:
     """Pictures and labels in memory.
 
     Images are uint8 of (N, C, H, W), or PictureFiles with ``stream`` (see stream.py); labels are
-    int64 of (N,), counting classes from 0. ``label`` says
-    where the pictures come from and belongs beside every accuracy. ``mean`` and ``std`` are per
-    channel, of the training pictures scaled to 0..1. ``announcement`` is empty for real pictures;
-    else a paragraph to show the reader.
+    int64 of (N,), counting classes from 0. ``label`` says where the pictures come from and belongs
+    beside every accuracy. ``mean`` and ``std`` are per channel, of the training pictures scaled to
+    0..1 or as the configuration has them. ``announcement`` is empty for real pictures; else a
+    paragraph to show the reader.
     """
 
     train_images: torch.Tensor
@@ -66,19 +64,21 @@ class ImageSet:
 def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet:
     """Loads pictures and splits them.
 
-    root: folder of downloads, image folders and the cache.
-    name: "cifar10" (the official files, checked by md5, downloaded into root when missing),
-        "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``, or else the same
-        in ``root`` itself; or whatever else Pillow reads), the path of any folder with train and
-        test in it, "shapes" (generated, no files), or "auto": the official files if they are in
-        root, else the image folder ``root/cifar10``, else a download, else shapes. In an image
-        folder val serves as test where there is no test, as in ImageNet.
-        None takes ``config.dataset``; where that is "auto", the environment variable
-        SWINLIB_DATASET if it is set.
-    download: False never touches the network.
-    config: a TrainConfig for ``val_size``, ``train_limit``, ``test_limit``, ``image_size``
-        (pictures in folders are resized so that the shorter side fits, then cut to the middle;
-        CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
+    Args:
+        root: folder of downloads, image folders and the cache.
+        name: "cifar10" (the official files, checked by md5, downloaded into root when missing),
+            "imagefolder" (``root/cifar10/{train,test}/<class>/*.png`` or ``.jpg``, or whatever else
+            Pillow reads; where there is no such folder, the same in ``root`` itself), the path of
+            any folder with train and test in it, "shapes" (generated, no files), or "auto": the
+            official files if they are in root, else the image folder ``root/cifar10``, else a
+            download, else shapes. In an image folder val serves as test where there is no test, as
+            in ImageNet; of classes alone a part of each is set aside for the test. None takes
+            ``config.dataset``; where that is "auto", the environment variable SWINLIB_DATASET if it
+            is set.
+        download: False never touches the network.
+        config: a TrainConfig for ``val_size``, ``train_limit``, ``test_limit``, ``image_size``
+            (pictures in folders are resized so that the shorter side fits, then cut to the middle;
+            CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
 
     The validation pictures are taken out of the training set, the same number of each class, and
     do not depend on the run's seed. Raises DatasetError for unusable files, ValueError for an
@@ -98,13 +98,13 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
     elif name == "cifar10":
         source = official(root, download, config.image_size)
     elif name == "imagefolder":
-        inside = not (root / "cifar10").is_dir() and (root / "train").is_dir()
-        source = read_folder(root if inside else root / "cifar10", root / "cache", config)
+        inside = not (root / "cifar10").is_dir() and root.is_dir()
+        source = read_folder(root if inside else root / "cifar10", root / CACHE, config)
     elif name == "shapes":
         source = _shapes(config.image_size)
         announcement = _announce(root, "Shapes were asked for.")
     elif Path(name).expanduser().is_dir():
-        source = read_folder(Path(name).expanduser(), root / "cache", config)
+        source = read_folder(Path(name).expanduser(), root / CACHE, config)
     else:
         raise ValueError(
             f"dataset {str(name)!r}: wanted 'auto', 'cifar10', 'imagefolder', 'shapes' or the path "
@@ -124,20 +124,22 @@ def _shapes(size):
 
 def _split(train, test, class_names, label, announcement, config):
     images, labels = train
-    if config.val_size >= len(labels):
+    count = config.val_size if config.val_size >= 1 else round(config.val_size * len(labels))
+    if not 0 < count < len(labels):
+        left = "nothing to validate on" if count == 0 else "none of them to train on"
         raise DatasetError(
-            f"{label}: val_size={config.val_size} leaves none of the {len(labels)} training "
-            "pictures to train on; use config.replace(val_size=...)"
+            f"{label}: val_size={config.val_size} of {len(labels)} training pictures leaves "
+            f"{left}; use config.replace(val_size=...)"
         )
     order = balanced_order(labels, SPLIT_SEED)
-    val, rest = order[: config.val_size], order[config.val_size :]
+    val, rest = order[:count], order[count:]
     rest = rest[: config.train_limit]
     test_images, test_labels = test
     if config.test_limit is not None:
         some = balanced_order(test_labels, SPLIT_SEED)[: config.test_limit]
         test_images, test_labels = test_images[some], test_labels[some]
     train_images = images[rest]
-    mean, std = _mean_and_std(train_images)
+    mean, std = (config.mean, config.std) if config.mean else _mean_and_std(train_images)
     return ImageSet(
         train_images, labels[rest], images[val], labels[val], test_images, test_labels,
         tuple(class_names), label, mean, std, announcement,
@@ -188,7 +190,7 @@ def _find(root, download, config):
         except DatasetError as error:
             why = str(error)
     if (root / "cifar10").is_dir():
-        return read_folder(root / "cifar10", root / "cache", config), ""
+        return read_folder(root / "cifar10", root / CACHE, config), ""
     if download:
         if not online():
             why = "CIFAR-10's server cannot be reached from here."

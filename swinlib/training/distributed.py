@@ -28,10 +28,10 @@ class Ranks:
     count: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, batch):
+    def shard(self, batch):
         """This process's equal part of a batch: (B, ...) to (B / count, ...)."""
         size = len(batch) // self.count
         return batch[self.rank * size : (self.rank + 1) * size]
@@ -40,13 +40,13 @@ class Ranks:
         """The model to train: its backward pass averages the gradients of all processes."""
         return model if self.count == 1 else DistributedDataParallel(model)
 
-    def sum(self, values):
+    def all_reduce(self, values):
         """The sum over all processes of a tensor."""
         if self.count > 1:
             dist.all_reduce(values)
         return values
 
-    def gather(self, value) -> list:
+    def all_gather(self, value) -> list:
         """The value of every process, in the order of their ranks."""
         if self.count == 1:
             return [value]
@@ -54,9 +54,9 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
-    def broadcast(self, decision) -> bool:
+    def broadcast(self, decision):
         """Rank 0's decision, on all processes: clocks differ, and all must do the same."""
-        return bool(self.gather(decision)[0])
+        return self.all_gather(decision)[0]
 
 
 def find_ranks() -> Ranks:

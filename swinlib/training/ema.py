@@ -20,14 +20,14 @@ def start_ema(model, decay):
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
-def update_ema(average, model, warming_up):
+def update_ema(ema, model, warming_up):
     """Takes the model's new weights into the average, if there is one (None: does nothing).
 
     warming_up: while the learning rate climbs, the average is a plain copy. The first weights are
         random and would else stay in it for a long time. Source: torchvision's training reference.
     """
-    if average is None:
+    if ema is None:
         return
     if warming_up:
-        average.n_averaged.zero_()  # an AveragedModel that has seen nothing copies
-    average.update_parameters(model)
+        ema.n_averaged.zero_()  # an AveragedModel that has seen nothing copies
+    ema.update_parameters(model)

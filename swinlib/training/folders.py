@@ -1,4 +1,5 @@
-"""Pictures in folders: ``train/<class>/`` and ``test/<class>/``, or ``val`` for ``test``."""
+"""Pictures in folders: ``train/<class>/`` and ``test/<class>/``, or ``val`` for ``test``; or
+``<class>/`` alone, which is split here."""
 
 import hashlib
 import os
@@ -20,6 +21,9 @@ from swinlib.training.pictures import (
 )
 from swinlib.training.stream import PictureFiles, middle
 
+CACHE = "cache"  # beside the classes, perhaps
+SPLIT_SEED = 0  # the same split in every run, whatever the run's own seed
+TEST_SHARE = 0.2  # of each class, where a folder has no test pictures of its own
 JUNK = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; names with a dot are skipped
 
 
@@ -36,8 +40,12 @@ def read_folder(folder, cache, config):
     name = shown(folder.resolve().name)
     if config.stream:
         train, test = (
-            PictureFiles(paths[s], config.image_size, read_picture, config.workers) for s in files
-        )
+            PictureFiles(
+                paths[s], config.image_size, read_picture, config.workers,
+                config.crop_area, config.crop_stretch,
+            )
+            for s in files
+        )  # fmt: skip
     else:
         everything, size = paths["train"] + paths["test"], config.image_size
         width, height = (size, size) if size else read_picture(everything[0]).size
@@ -52,6 +60,8 @@ def read_folder(folder, cache, config):
             _write_cache(cached, images, fingerprint)
         train, test = images.split([len(paths["train"]), len(paths["test"])])
     label = f"image folder {name}"
+    if not (folder / "train").is_dir():
+        label += f" ({TEST_SHARE:.0%} of each class set aside for the test, by seed {SPLIT_SEED})"
     if class_names == CIFAR10_CLASSES and train.shape[1:] == (3, 32, 32):
         kinds = {file.suffix.lower() for file in paths["test"]}
         label = "CIFAR-10, JPEG copy" if kinds <= {".jpg", ".jpeg"} else "CIFAR-10, image folder"
@@ -65,8 +75,15 @@ def read_folder(folder, cache, config):
 
 def _list_folder(folder):
     """Files by split: {"train": [(class name, path), ...], "test": ...}, and the class names."""
-    remedy = f"Wanted {folder}/train/<class>/*.png and {folder}/test/<class>/*.png (or .jpg, ...)."
+    remedy = (
+        f"Wanted {folder}/train/<class>/*.png and {folder}/test/<class>/*.png (or .jpg, ...), or "
+        f"{folder}/<class>/*.png alone."
+    )
     files, classes, left_out = {}, {}, []
+    if not any((folder / split).is_dir() for split in ("train", "test", "val")):
+        found = _split_classes(folder, left_out, remedy)
+        _warn_of(folder, left_out)
+        return found
     val = (folder / "val").is_dir() and not (folder / "test").is_dir()  # ImageNet's name for it
     test = "val" if val else "test"
     for split in ("train", test):
@@ -84,13 +101,52 @@ def _list_folder(folder):
                 f"class {missing[0]!r} is in {folder / there} but {folder / here / missing[0]} "
                 "is missing. Unpack the copy again, or remove the class from both."
             )
+    _warn_of(folder, left_out)
+    return {"train": files["train"], "test": files[test]}, classes["train"]
+
+
+def _warn_of(folder, left_out):
     if left_out:
         warnings.warn(
             f"{shown(folder)}: left out {len(left_out):,} that are no pictures for Pillow, such as "
             f"{shown(left_out[0])}",
-            stacklevel=4,
+            stacklevel=5,
         )
-    return {"train": files["train"], "test": files[test]}, classes["train"]
+
+
+def _split_classes(folder, left_out, remedy):
+    """The same of a folder of classes: some of each are set aside for the test.
+
+    Which ones hangs on their names and on SPLIT_SEED alone, so that a picture that comes in later
+    moves none of the others from one side to the other, but for the last.
+    """
+    folders = [d for d in _list_classes(folder, left_out) if not _is_cache(d)]
+    if len(folders) < 2:
+        found = f"only the class {folders[0].name!r}" if folders else "no folders"
+        raise DatasetError(f"{shown(folder)} has {found} in it, wanted two classes. {remedy}")
+    files = {"train": [], "test": []}
+    for d in folders:
+        own = _list_files(d, left_out)
+        if len(own) < 3:
+            raise DatasetError(
+                f"{shown(d)} holds {len(own)} pictures, wanted at least 3: to train, to validate "
+                "and to test."
+            )
+        count = max(1, round(TEST_SHARE * len(own)))
+        aside = set(sorted(own, key=_lot)[:count])
+        for file in own:
+            files["test" if file in aside else "train"].append((d.name, file))
+    return files, tuple(d.name for d in folders)
+
+
+def _is_cache(folder):
+    """Whether it is what `_write_cache` leaves, and no class of this name."""
+    return folder.name == CACHE and all(".safetensors" in e.name for e in _entries(folder))
+
+
+def _lot(file):
+    name = f"{SPLIT_SEED} ".encode() + os.fsencode(f"{file.parent.name}/{file.name}")
+    return hashlib.sha256(name).digest()
 
 
 def _entries(folder):

@@ -35,12 +35,12 @@ if os.name == "posix":
 
     os.register_at_fork(after_in_child=_forget_in_child)
 
-    def _seize(file):
+    def _acquire(file):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 else:  # Windows
     import msvcrt
 
-    def _seize(file):
+    def _acquire(file):
         # What is locked cannot be read by others: so a byte far behind the words.
         os.lseek(file.fileno(), 2**30, os.SEEK_SET)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -74,7 +74,7 @@ def _open(lock, path):
     while True:
         file = open(lock, "a+", encoding="utf-8")  # noqa: SIM115  it stays open
         try:
-            _seize(file)
+            _acquire(file)
         except OSError as error:
             if error.errno in BUSY:
                 file.seek(0)

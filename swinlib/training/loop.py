@@ -5,7 +5,8 @@
     result.test_accuracy
 
 Optimiser and schedule follow section A2.1 of the Swin paper: AdamW, a warm-up in a straight line,
-then half a cosine; no weight decay on norms, biases and bias tables.
+then half a cosine; no weight decay on norms, biases and bias tables. Muon, in AdamW's place for
+matrices, is younger than the paper.
 """
 
 import copy
@@ -13,7 +14,7 @@ import dataclasses
 import json
 import math
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,16 +24,18 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from swinlib.model import SwinTransformer
 from swinlib.training.augment import normalise
 from swinlib.training.batches import on_device, training_batches
-from swinlib.training.checkpoint import Checkpoints, arithmetic, write_whole
+from swinlib.training.checkpoint import Checkpoints, arithmetic, write_atomically
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.devices import all_processors, autocast, can_compile
 from swinlib.training.distributed import find_ranks
 from swinlib.training.ema import start_ema, update_ema
+from swinlib.training.finetune import freeze, load_start, rates, train_mode
 from swinlib.training.lock import locked
-from swinlib.training.variants import ConvolutionalStem, take_away
+from swinlib.training.models import build_model
+from swinlib.training.muon import Muon
+from swinlib.training.precision import choose_precision
 
 
 class BatchTooLarge(ValueError):
@@ -97,14 +100,14 @@ class Run:
     """
 
     model: nn.Module
-    average: AveragedModel | None  # of the weights, see ema.py
+    ema: AveragedModel | None  # of the weights, see ema.py
     optimizer: torch.optim.Optimizer
     generator: torch.Generator  # draws the order of the pictures and the augmentation
     epoch: int = 1  # the one under way
     order: torch.Tensor | None = None  # of its pictures; None before it has begun
     batch: int = 0  # how many batches of it are done
     losses: float = 0.0  # their sum
-    right: float = 0.0  # pictures of it that were classified right
+    correct: float = 0.0  # pictures of it that were classified right
     seen: int = 0  # pictures of it
     epoch_seconds: float = 0.0  # training, validation not included
     learning_rate: float = 0.0  # of the latest step
@@ -114,9 +117,14 @@ class Run:
     best_weights: dict | None = None
     arithmetic: list = field(default_factory=list)  # on what it was computed, see checkpoint.py
 
+    @property
+    def precision(self) -> str:
+        """What it computes in, which is not always what its configuration asks for."""
+        return self.arithmetic[-1]["precision"]
+
     def ema_or_model(self) -> nn.Module:
         """The model that is validated and kept: the averaged one if there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.ema is None else self.ema.module
 
     def finish_epoch(self, record):
         """Takes the epoch's record into the history, keeps the best weights, begins the next."""
@@ -128,59 +136,60 @@ class Run:
             self.best_epoch, self.best_weights = self.epoch, weights  # ... finds both or neither
         self.history.append(record)
         self.epoch, self.order, self.batch = self.epoch + 1, None, 0
-        self.losses, self.right, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
+        self.losses, self.correct, self.seen, self.epoch_seconds = 0.0, 0.0, 0, 0.0
 
 
-def build_model(config, num_classes, picture_size=None) -> SwinTransformer:
-    """The Swin Transformer that a configuration describes, freshly initialised.
-
-    picture_size: (height, width) of the pictures in pixels, by which ``without="windows"`` makes
-        its windows; None takes ``config.image_size``, or 32 where that is None.
-
-    Linear layers get first weights of spread ``config.init_std``. The official 0.02 is made for
-    wide models: a narrow one starts slowly with it, because each layer passes on too little.
-    """
-    model = SwinTransformer(
-        patch_size=config.patch_size,
-        num_classes=num_classes,
-        embed_dim=config.embed_dim,
-        depths=config.depths,
-        num_heads=config.num_heads,
-        window_size=config.window_size,
-        mlp_ratio=config.mlp_ratio,
-        drop_path_rate=config.drop_path_rate,
-    )
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=config.init_std)
-    if config.stem == "convolutions":
-        model.patch_embed = ConvolutionalStem(config.patch_size, 3, config.embed_dim)
-    if config.without:
-        height, width = picture_size or [config.image_size or 32] * 2
-        P = config.patch_size
-        take_away(model, config.without, (-(-height // P), -(-width // P)))
-    return model
-
-
-def parameter_groups(model, weight_decay) -> list:
-    """Two groups for AdamW: weights that decay, and those that must not.
+def parameter_groups(model, weight_decay, rates=None) -> list:
+    """Groups for AdamW: weights that decay, and those that must not; two, if all learn equally.
 
     Decay pulls a weight towards 0. That is wrong for a LayerNorm's scale, pointless for a bias, and
     a model may name more in ``no_weight_decay()`` (names) and ``no_weight_decay_keywords()`` (parts
-    of names): Swin names its position embedding and its bias tables. Frozen weights are left out.
+    of names): Swin names its position embedding and its bias tables. Also a model that is inside
+    another, such as DistributedDataParallel or a detector, is asked. Frozen weights are left out.
+
+    rates: a share of the learning rate for every name, see finetune.py; None: 1 for all. Each share
+        has two groups of its own, which keep it as "rate".
     """
-    names = getattr(model, "no_weight_decay", set)()
-    keywords = getattr(model, "no_weight_decay_keywords", set)()
-    decay, keep = [], []
+    named = set()
+    for module in model.modules():
+        names = getattr(module, "no_weight_decay", set)()
+        keywords = getattr(module, "no_weight_decay_keywords", set)()
+        named |= {
+            id(weight)
+            for name, weight in module.named_parameters()
+            if name in names or any(k in name for k in keywords)
+        }
+    groups = {}
     for name, weight in model.named_parameters():
-        if not weight.requires_grad:
-            continue
-        spared = weight.ndim <= 1 or name in names or any(k in name for k in keywords)
-        (keep if spared else decay).append(weight)
+        if weight.requires_grad:
+            rate = 1.0 if rates is None else rates[name]
+            decay, keep = groups.setdefault(rate, ([], []))
+            (keep if weight.ndim <= 1 or id(weight) in named else decay).append(weight)
     return [
-        {"params": decay, "weight_decay": weight_decay},
-        {"params": keep, "weight_decay": 0.0},
+        {"params": params, "weight_decay": decay, "rate": rate}
+        for rate, both in groups.items()
+        for params, decay in zip(both, (weight_decay, 0.0), strict=True)
     ]
+
+
+def start_optimizer(model, config, precision="float32") -> torch.optim.Optimizer:
+    """AdamW or Muon, as the configuration has it, for a model on its device.
+
+    Muon moves what decays and is a matrix, but for the last linear layer's: the head's weights are
+    one vector for each class, and rather a table than a matrix that passes something on.
+    """
+    groups = parameter_groups(model, config.weight_decay, rates(model, config))
+    more = {"lr": config.learning_rate, "fused": next(model.parameters()).device.type != "mps"}
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, **more)
+    *_, head = (m.weight for m in model.modules() if isinstance(m, nn.Linear))
+    split = []
+    for decay, keep in zip(groups[::2], groups[1::2], strict=True):  # of every rate
+        hidden = [w for w in decay["params"] if w.ndim == 2 and w is not head]
+        ids = {id(w) for w in hidden}
+        others = {**decay, "params": [w for w in decay["params"] if id(w) not in ids]}
+        split += [{**decay, "params": hidden, "orthogonal": True}, others, keep]
+    return Muon(split, getattr(torch, precision), **more)
 
 
 def learning_rate(step, steps, warmup_steps, peak, final=0.0) -> float:
@@ -203,6 +212,7 @@ def evaluate(
     """Loss, accuracy and predictions of a model in eval mode (its mode is put back afterwards).
 
     images: (N, C, H, W) uint8. labels: (N,) int64. mean, std: per channel, see ``normalise``.
+    precision: "bfloat16" computes in it where the device has it, a CPU always, fast or slow.
     Pictures count equally, also when the last batch is smaller. Runs on the model's device. Raises
     ValueError when there are no pictures or not one label for each.
     """
@@ -253,17 +263,21 @@ def confusion_matrix(labels, predictions, num_classes) -> torch.Tensor:
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def start_run(config, data, device) -> Run:
-    """A run before its first step: fresh weights, everything seeded with ``config.seed``."""
+def start_run(config, data, device, precision="float32") -> Run:
+    """A run before its first step: fresh weights, or ``config.weights`` with a fresh head;
+    everything seeded with ``config.seed``."""
     torch.manual_seed(config.seed)  # first weights, drop path
-    model = build_model(config, data.num_classes, data.train_images.shape[-2:]).to(device)
-    groups = parameter_groups(model, config.weight_decay)
+    model = build_model(config, data.num_classes, data.train_images.shape[-2:])
+    if config.weights is not None:
+        load_start(model, config)
+    freeze(model, config.freeze)
+    model.to(device)
     return Run(
         model=model,
-        average=start_ema(model, config.ema_decay),
-        optimizer=torch.optim.AdamW(groups, lr=config.learning_rate, fused=device.type != "mps"),
+        ema=start_ema(model, config.ema_decay),
+        optimizer=start_optimizer(model, config, precision),
         generator=torch.Generator().manual_seed(config.seed),
-        arithmetic=[arithmetic(device)],
+        arithmetic=[arithmetic(device, precision)],
     )
 
 
@@ -279,28 +293,33 @@ def train(
     resume=True,
     checkpoint_seconds=30.0,
 ) -> TrainResult:
-    """Trains a fresh model and returns it with the weights of its best epoch.
+    """Trains a fresh model, or one that starts from ``config.weights``, and returns it with the
+    weights of its best epoch.
 
     After each epoch the model is measured on the validation pictures, and the epoch with the
     highest accuracy there wins. The test pictures are used once, at the very end, with its weights.
     With ``config.ema_decay`` above 0 what is measured and kept are the averaged weights.
 
-    config: a TrainConfig. data: an ImageSet. device: None chooses cuda, mps or cpu.
-    on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch, epochs;
-        loss of this step; train_loss and train_accuracy so far in this epoch; learning_rate;
-        pictures_per_second; seconds so far; seconds_left.
-    on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
-        train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
-        (training only), seconds (since the start, validation included). A resumed run first hands
-        over the epochs that were done before.
-    progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
-    log: a path; JSON lines go there: the configuration, then each epoch, then the test.
-    checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch too,
-        and after the last one. None: nowhere.
-    resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run that
-        was killed and resumed gives the same numbers, bit for bit, as one that never was. With
-        another number of threads, processor or PyTorch it goes on too, and warns that it differs.
-    checkpoint_seconds: at least 0.
+    Args:
+        config: a TrainConfig.
+        data: an ImageSet.
+        device: None chooses cuda, mps or cpu.
+        on_step: called with a dict after every step (every fifty on a GPU): step, steps, epoch,
+            epochs; loss of this step; train_loss and train_accuracy so far in this epoch;
+            learning_rate; pictures_per_second; seconds so far; seconds_left.
+        on_epoch: called with the epoch's entry of the history, a dict: epoch (from 1), train_loss,
+            train_accuracy, val_loss, val_accuracy, learning_rate (at its end), pictures_per_second
+            (training only), seconds (since the start, validation included). A resumed run first
+            hands over the epochs that were done before.
+        progress: a bar on the console; notebooks and files get none (see swinlib.lab.monitor).
+        log: a path; JSON lines go there: the configuration, then each epoch, then the test.
+        checkpoints: a folder; the run is saved there every ``checkpoint_seconds``, inside an epoch
+            too, and after the last one. None: nowhere.
+        resume: go on from the newest checkpoint in that folder, if there is one. On the CPU a run
+            that was killed and resumed gives the same numbers, bit for bit, as one that never was.
+            With another number of threads, processor or PyTorch it goes on too, and warns that it
+            differs.
+        checkpoint_seconds: at least 0.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
     train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
@@ -329,12 +348,12 @@ def train(
         if checkpoints is not None:
             Path(checkpoints).mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_if_empty, Path(checkpoints))
-        for place in (checkpoints, log) if ranks.first else ():
+        for place in (checkpoints, log) if ranks.is_main else ():
             if place is not None:
                 Path(place).parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(place))
-        keeper = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
-        return _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume)
+        saver = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
+        return _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume)
 
 
 def _remove_if_empty(folder):
@@ -342,18 +361,20 @@ def _remove_if_empty(folder):
         folder.rmdir()
 
 
-def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log, resume):
-    run = start_run(config, data, device)
-    if not ranks.first:
+def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume):
+    precision = ranks.broadcast(choose_precision(config, device))  # one clock decides for all
+    run = start_run(config, data, device, precision)
+    if not ranks.is_main:
         torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
         progress, log, on_step, on_epoch = False, None, None, None
-    data = on_device(keeper.restore(run, resume), device)
-    forward = ranks.wrap(run.model)
+    data = on_device(saver.restore(run, resume), device)
+    forward = wrapped = ranks.wrap(run.model)
     compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
         # CUDA graphs, unless processes talk to one another inside: launching kernels one by one
         # takes a processor longer than a GPU needs for them.
-        graphs = device.type == "cuda" and ranks.count == 1
+        # Nor where gradients add up: a graph would write over what it left the time before.
+        graphs = device.type == "cuda" and ranks.count == 1 and config.accumulate == 1
         forward = torch.compile(forward, mode="reduce-overhead" if graphs else None)
 
     start = time.perf_counter() - run.seconds
@@ -367,7 +388,7 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
             _show(bar, state, run.seconds)
             if on_step:
                 on_step(state)
-            keeper.save_if_due(run)
+            saver.save_if_due(run)
 
         for record in run.history if on_epoch else ():
             on_epoch(record)
@@ -375,10 +396,10 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
         try:
             while run.epoch <= config.epochs:
                 if not _fits(
-                    lambda: _train_epoch(run, forward, config, data, device, ranks, report)
+                    lambda: _train_epoch(run, forward, config, data, device, ranks, report, wrapped)
                 ):
-                    raise _too_large(config, data, device, ranks)
-                val = _evaluate(run.ema_or_model(), data.val_images, data.val_labels, data, config)
+                    raise _too_large(config, data, device, ranks, run.precision)
+                val = _evaluate(run, data.val_images, data.val_labels, data, config)
                 _require_finite("validation", val.loss, run.epoch, run.learning_rate)
                 run.seconds = time.perf_counter() - start
                 record = _record(run, val)
@@ -386,16 +407,16 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
                 write({"kind": "epoch", **record})
                 if on_epoch:
                     on_epoch(record)
-                keeper.save_if_due(run, now=run.epoch > config.epochs)
+                saver.save_if_due(run, now=run.epoch > config.epochs)
         except KeyboardInterrupt:
             interrupted = run.epoch <= config.epochs
             if interrupted:
-                _tell_of_the_interrupt(run, config, ranks, keeper)
+                _report_interrupt(run, config, ranks, saver)
 
         model = run.ema_or_model()
         model.load_state_dict(run.best_weights)
         model.eval()
-        test = _evaluate(model, data.test_images, data.test_labels, data, config)
+        test = _evaluate(run, data.test_images, data.test_labels, data, config)
         _require_finite("test", test.loss, run.best_epoch, run.learning_rate)
         if not interrupted:  # else the log stays that of an unfinished run
             write(
@@ -417,9 +438,29 @@ def _train(config, data, device, ranks, keeper, on_step, on_epoch, progress, log
     )  # fmt: skip
 
 
-def _tell_of_the_interrupt(run, config, ranks, keeper):
+def _gradients(x, y, forward, wrapped, config, device, precision):
+    """Leaves the batch's gradient in the weights, part after part where ``config.accumulate`` says
+    so. Returns the mean loss and the number of pictures classified right."""
+    loss, hits = 0.0, 0
+    parts = min(config.accumulate, len(x))
+    for i, (x_part, y_part) in enumerate(
+        zip(x.tensor_split(parts), y.tensor_split(parts), strict=True), start=1
+    ):
+        # Processes exchange their gradients once, with the last part.
+        alone = i < parts and isinstance(wrapped, nn.parallel.DistributedDataParallel)
+        with wrapped.no_sync() if alone else nullcontext():
+            with autocast(device, precision):
+                logits = forward(x_part)
+            part = F.cross_entropy(logits.float(), y_part, label_smoothing=config.label_smoothing)
+            part = part * (len(x_part) / len(x))
+            part.backward()
+        loss, hits = loss + part.detach(), hits + _count_correct(logits, y_part)
+    return loss, hits
+
+
+def _report_interrupt(run, config, ranks, saver):
     """Says what the run is worth; raises KeyboardInterrupt again where that is nothing."""
-    saved = f" A run with the checkpoints in {keeper.folder} goes on." if keeper.found() else ""
+    saved = f" A run with the checkpoints in {saver.folder} goes on." if saver.found() else ""
     if ranks.count > 1 or not run.best_epoch:
         raise KeyboardInterrupt(f"before the end of the first epoch.{saved}") from None
     print(
@@ -428,10 +469,11 @@ def _tell_of_the_interrupt(run, config, ranks, keeper):
     )
 
 
-def _train_epoch(run, forward, config, data, device, ranks, report):
+def _train_epoch(run, forward, config, data, device, ranks, report, wrapped=None):
     """Takes the run from where it stands to the end of its epoch.
 
-    forward: the model, perhaps compiled and shared with other processes.
+    forward: the model, perhaps compiled and shared with other processes. wrapped: the same, not
+    compiled.
     """
     per_epoch = steps_per_epoch(config, data)
     steps, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
@@ -441,30 +483,27 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
     order = run.order.split(config.batch_size)[run.batch : per_epoch]
     batches = training_batches(order, run.epoch, config, data, device, run.generator, ranks)
     unread, start = [], time.perf_counter() - run.epoch_seconds
-    run.model.train()
+    train_mode(run.model, config.freeze)
     for i, (x, y) in enumerate(batches, start=run.batch + 1):
         step = (run.epoch - 1) * per_epoch + i  # from 1
         rate = learning_rate(
             step - 1, steps, warmup, config.learning_rate, config.final_learning_rate
         )
         for group in run.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
 
         run.optimizer.zero_grad()  # before the forward pass: CUDA graphs use the memory again
-        with autocast(device, config.precision):
-            logits = forward(x)
-        loss = F.cross_entropy(logits.float(), y, label_smoothing=config.label_smoothing)
-        loss.backward()
+        loss, hits = _gradients(x, y, forward, wrapped, config, device, run.precision)
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm)
         run.optimizer.step()
         if step % config.ema_every == 0:
-            update_ema(run.average, run.model, warming_up=step <= warmup)
+            update_ema(run.ema, run.model, warming_up=step <= warmup)
 
-        unread.append(torch.stack([loss.detach() / ranks.count, _count_right(logits, y)]))
+        unread.append(torch.stack([loss / ranks.count, hits]))
         if i % REPORT_EVERY[device.type] and i != per_epoch:
             continue
-        loss = _add_losses(run, ranks.sum(torch.stack(unread)).tolist(), step, rate)
+        loss = _add_losses(run, ranks.all_reduce(torch.stack(unread)).tolist(), step, rate)
         run.seen += len(unread) * len(y) * ranks.count
         run.batch, run.learning_rate, unread = i, rate, []
         run.epoch_seconds = time.perf_counter() - start
@@ -476,7 +515,7 @@ def _train_epoch(run, forward, config, data, device, ranks, report):
                 "epochs": config.epochs,
                 "loss": loss,
                 "learning_rate": rate,
-                **_so_far(run),
+                **_running_means(run),
             }
         )
 
@@ -491,28 +530,33 @@ def _fits(work) -> bool:
     return True
 
 
-def _too_large(config, data, device, ranks) -> BatchTooLarge:
+def _too_large(config, data, device, ranks, precision) -> BatchTooLarge:
     """The error for a batch that does not fit, with one of half the size, a quarter, ... that does:
     two steps of a new run are taken with it."""
-    says, size = f"batch_size={config.batch_size} does not fit into memory", config.batch_size
+    size = config.batch_size // config.accumulate
+    says = f"batch_size={config.batch_size} does not fit into memory"
+    if config.accumulate > 1:
+        says += f" in {config.accumulate} parts"
     if ranks.count > 1:  # the others would have to take part
         return BatchTooLarge(f"{says}, wanted a smaller one")
     while size > 1:
         size //= 2
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        trial, some = config.replace(batch_size=size), slice(2 * size)
+        trial, some = config.replace(batch_size=size, accumulate=1), slice(2 * size)
         few = dataclasses.replace(
             data, train_images=data.train_images[some], train_labels=data.train_labels[some]
         )
 
         def two_steps(trial=trial, few=few):
-            new = start_run(trial, few, device)
+            new = start_run(trial, few, device, precision)
             _train_epoch(new, new.model, trial, few, device, ranks, lambda state: None)
 
         if _fits(two_steps):
-            rate = config.learning_rate * size / config.batch_size
-            return BatchTooLarge(f"{says}; {size} fits: --set batch_size={size} "
+            rate, parts = config.learning_rate * size / config.batch_size, config.batch_size // size
+            same = f"accumulate={parts} takes it in parts, with the same numbers; or "
+            same = same if config.batch_size % parts == 0 else ""
+            return BatchTooLarge(f"{says}; {size} fits: {same}--set batch_size={size} "
                                  f"learning_rate={rate:.2g}")  # fmt: skip
     return BatchTooLarge(f"{says}, nor does a single picture: use a smaller model")
 
@@ -524,7 +568,7 @@ def _add_losses(run, unread, step, rate):
     """
     for late, (loss, hits) in enumerate(unread, start=1 - len(unread)):
         _require_finite("training", loss, run.epoch, rate, f" at step {step + late}")
-        run.losses, run.right = run.losses + loss, run.right + hits
+        run.losses, run.correct = run.losses + loss, run.correct + hits
     return loss
 
 
@@ -536,18 +580,18 @@ def _require_finite(kind, loss, epoch, rate, where=""):
         )
 
 
-def _so_far(run):
+def _running_means(run):
     """The means of the epoch under way."""
     return {
         "train_loss": run.losses / run.batch,
-        "train_accuracy": run.right / run.seen,
+        "train_accuracy": run.correct / run.seen,
         "pictures_per_second": run.seen / run.epoch_seconds,
     }
 
 
 def _record(run, val):
     """The epoch's entry in the history."""
-    so_far = _so_far(run)
+    so_far = _running_means(run)
     return {
         "epoch": run.epoch,
         "train_loss": so_far["train_loss"],
@@ -560,7 +604,7 @@ def _record(run, val):
     }
 
 
-def _count_right(logits, y):
+def _count_correct(logits, y):
     """How many pictures were classified right; of shares (B, classes) the largest one counts."""
     classes = y if y.ndim == 1 else y.argmax(-1)
     return (logits.detach().argmax(-1) == classes).sum()
@@ -571,23 +615,25 @@ def steps_per_epoch(config, data) -> int:
     return max(1, len(data.train_labels) // config.batch_size)
 
 
-def _evaluate(model, images, labels, data, config):
+def _evaluate(run, images, labels, data, config):
     return evaluate(
-        model,
+        run.ema_or_model(),
         images,
         labels,
         data.mean,
         data.std,
         label_smoothing=config.label_smoothing,
-        precision=config.precision,
+        precision=run.precision,
     )
 
 
 def _require_equal_shares(config, data, ranks):
-    if config.batch_size % ranks.count:
+    parts = ranks.count * config.accumulate
+    if config.batch_size % parts:
+        times = f" times accumulate={config.accumulate}" if config.accumulate > 1 else ""
         raise ValueError(
-            f"batch_size={config.batch_size} cannot be shared equally by {ranks.count} processes, "
-            f"wanted a multiple of {ranks.count}"
+            f"batch_size={config.batch_size} cannot be shared equally by {ranks.count} processes"
+            f"{times}, wanted a multiple of {parts}"
         )
     if ranks.count > 1 and len(data.train_labels) < config.batch_size:
         raise ValueError(
@@ -643,7 +689,7 @@ def _json_lines(path, header, history):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = [{"kind": "config", **header}, *({"kind": "epoch", **r} for r in history)]
-    write_whole(path, "".join(_line(entry) for entry in entries).encode())
+    write_atomically(path, "".join(_line(entry) for entry in entries).encode())
     with path.open("a", encoding="utf-8") as file:
 
         def write(entry):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from swinlib.model import SwinTransformer
 from swinlib.training.config import TrainConfig
-from swinlib.training.loop import build_model
+from swinlib.training.models import build_model
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +71,7 @@ class TrainedModel:
     dataset: str  # that it was trained on
     mean: tuple  # for `normalise`
     std: tuple
+    picture_size: tuple  # height and width that it was trained with, in pixels
 
 
 def load_model(folder) -> TrainedModel:
@@ -88,10 +89,11 @@ def load_model(folder) -> TrainedModel:
         about = weights.with_name("config.json").read_text(encoding="utf-8")
     about = json.loads(about)
     config = TrainConfig.from_dict(about["config"])
+    size = tuple(about.get("picture_size") or [config.image_size or 32] * 2)
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
-        model = build_model(config, len(about["class_names"]), about.get("picture_size"))
+        model = build_model(config, len(about["class_names"]), size)
     model.load_state_dict(load_file(weights))
     return TrainedModel(
         model.eval(), config, tuple(about["class_names"]), about["dataset"],
-        tuple(about["mean"]), tuple(about["std"]),
+        tuple(about["mean"]), tuple(about["std"]), size,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from swinlib.training.pictures import DatasetError, usable_processors
 
 MIDDLE = 7 / 8  # share of the shorter side that validation and test see, as 224 of 256 pixels
 MOST_WORKERS = 16
+FEW = 500  # pictures are read sooner than processes that read them have started
 SIGNS_OF_DEATH = ("killed by signal", "exited unexpectedly", "shared memory")  # in PyTorch's words
 
 
@@ -26,11 +27,13 @@ class PictureFiles:
     files: paths. size: pixels per side of the pictures that come out.
     read: a function from a path to a PIL picture in RGB; raises DatasetError for a bad file.
     workers: processes that read; 0: none but this one; None: one for each usable processor, shared
-        with the other training processes of this machine, MOST_WORKERS at most.
+        with the other training processes of this machine, MOST_WORKERS at most, and none for FEW.
+    area, stretch: of the random parts, see `random_part`.
     """
 
-    def __init__(self, files, size, read, workers=None):
+    def __init__(self, files, size, read, workers=None, area=0.08, stretch=4 / 3):
         self.files, self.size, self.read, self.workers = files, size, read, workers
+        self.area, self.stretch = area, stretch
 
     def __len__(self):
         return len(self.files)
@@ -44,7 +47,7 @@ class PictureFiles:
         return self.with_files([self.files[i] for i in numbers.tolist()])
 
     def with_files(self, files):
-        return PictureFiles(files, self.size, self.read, self.workers)
+        return PictureFiles(files, self.size, self.read, self.workers, self.area, self.stretch)
 
     def split(self, batch_size):
         """Yields all pictures in order, their middles: (batch_size, 3, size, size) uint8."""
@@ -72,6 +75,8 @@ class PictureFiles:
         import torchvision.transforms.v2  # noqa: F401  here, so that workers find it loaded
 
         workers = self.workers
+        if workers is None and sum(map(len, batches)) <= FEW:
+            workers = 0
         if workers is None:
             workers = max(1, min(usable_processors() // _local_processes(), MOST_WORKERS))
         largest = max(map(len, batches), default=0) * 3 * self.size**2  # bytes
@@ -163,7 +168,7 @@ class _Reader(Dataset):
         if seed is None:
             picture = middle(picture, size, round(size / MIDDLE))
         else:
-            picture = random_part(picture, size, seed)
+            picture = random_part(picture, size, seed, self.pictures.area, self.pictures.stretch)
         from torchvision.transforms.v2 import functional
 
         return functional.pil_to_tensor(picture)
@@ -178,10 +183,15 @@ def middle(picture, size, shorter):
     return functional.center_crop(picture, size)
 
 
-def random_part(picture, size, seed):
-    """A part of a PIL picture, 8 to 100 per cent of its area, resized to (size, size)."""
+def random_part(picture, size, seed, area=0.08, stretch=4 / 3):
+    """A part of a PIL picture, from a share `area` of it to all, resized to (size, size).
+
+    The part is up to `stretch` times as long as wide, or as wide as long; 1 keeps proportions.
+    """
     from torchvision.transforms import InterpolationMode, v2
 
     with torch.random.fork_rng(devices=[]):  # torchvision draws from PyTorch's global numbers
         torch.default_generator.manual_seed(seed)
-        return v2.RandomResizedCrop(size, interpolation=InterpolationMode.BICUBIC)(picture)
+        return v2.RandomResizedCrop(
+            size, (area, 1.0), (1 / stretch, stretch), InterpolationMode.BICUBIC
+        )(picture)

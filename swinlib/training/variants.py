@@ -3,6 +3,7 @@
 The model's own code knows nothing of this: a variant is made from a finished model.
 """
 
+import torch
 from torch import Tensor, nn
 
 from swinlib._checks import to_pair
@@ -83,25 +84,38 @@ class ConvolutionalStem(nn.Module):
 
     (B, in_chans, H, W) to (B, H / P, W / P, embed_dim), for H and W multiples of P.
 
+    Args:
+        patch_size: P, in pixels.
+        in_chans: channels of the image.
+        embed_dim: channels of a token.
+        deep: each halving is followed by another 3x3 convolution at its size, and batch norms
+            stand between convolutions.
+
     Raises:
         ValueError: patch_size is no power of 2 from 2 on.
 
-    Source: Xiao et al. 2021, "Early Convolutions Help Transformers See Better", without their batch
-    norms and their last 1x1 convolution.
+    Source: Xiao et al. 2021, "Early Convolutions Help Transformers See Better", without their last
+    1x1 convolution; if not deep, without their batch norms and convolutions of stride 1 too.
     """
 
-    def __init__(self, patch_size: int, in_chans: int, embed_dim: int):
+    def __init__(self, patch_size: int, in_chans: int, embed_dim: int, deep: bool = False):
         super().__init__()
         halvings = patch_size.bit_length() - 1
         if patch_size < 2 or patch_size != 2**halvings:
             raise ValueError(f"patch_size={patch_size}, wanted 2, 4, 8, ...: one 3x3 per halving")
         self.patch_size, self.in_chans = (patch_size, patch_size), in_chans
-        layers, width = [], in_chans
+        layers, before = [], in_chans
         for left in reversed(range(halvings)):
-            layers += [nn.Conv2d(width, embed_dim // 2**left, 3, stride=2, padding=1), nn.GELU()]
             width = embed_dim // 2**left
-        self.convolutions = nn.Sequential(*layers[:-1])  # the norm follows the last one
+            for stride in (2, 1) if deep else (2,):
+                layers.append(nn.Conv2d(before, width, 3, stride, padding=1))
+                layers += [nn.BatchNorm2d(width), nn.GELU()] if deep else [nn.GELU()]
+                before = width
+        # The layer norm follows the last one.
+        self.convolutions = nn.Sequential(*layers[: -2 if deep else -1])
         self.norm = nn.LayerNorm(embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
+        # Channels last in memory, as the tokens are to lie; a CPU also convolves faster so.
+        images = images.contiguous(memory_format=torch.channels_last)
         return self.norm(self.convolutions(images).permute(0, 2, 3, 1))

@@ -138,6 +138,37 @@ def epoch_cleared_too_late(start, images, labels, order, batch_size, rates, clip
     return total / len(order)
 
 
+def epoch_steps_before_the_next(start, images, labels, order, batch_size, rates, clip_norm):
+    """Steps at the beginning of the next turn, so that the last gradient is never used."""
+    model, optimizer = start()
+    model.train()
+    total = 0.0
+    for step, chosen in enumerate(order.split(batch_size)):
+        if step:
+            for group in optimizer.param_groups:
+                group["lr"] = rates[step - 1]
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        loss.backward()
+        total += loss.item() * len(chosen)
+    return total / len(order)
+
+
+def epoch_with_a_step_too_many(*args):
+    """Right until the end, and then once more with the last gradient."""
+    start, seen = args[0], []
+
+    def watched():
+        seen.extend(start())
+        return seen
+
+    mean = careless_epoch(watched, *args[1:])
+    seen[1].step()
+    return mean
+
+
 def epoch_two_starts(start, *others):
     """The optimiser is that of another model."""
     return careless_epoch(lambda: (start()[0], start()[1]), *others)
@@ -548,6 +579,8 @@ WRONG = {
         (epoch_without_steps, "nothing is learned: every batch meets the weights as they were"),
         (epoch_cleared_too_late, "nothing is learned: every batch meets the weights as they were"),
         (epoch_two_starts, "nothing is learned: every batch meets the weights as they were"),
+        (epoch_steps_before_the_next, "no step is made after it"),
+        (epoch_with_a_step_too_many, "are not those after the last step"),
         (epoch_on_probabilities, "a softmax in front"),
         (epoch_sum_of_losses, "gives 5.383, wanted 1.346"),
         (epoch_list_of_losses, "wanted the mean loss, a number"),

@@ -3,12 +3,15 @@
 running.py    runs an answer: on copies, watched, stopped in time, leaving everything as it was
 comparing.py  compares results, and puts values into words
 checking.py   `@exercise`: tries an answer on hard inputs and finds words for what it got wrong
+telling.py    shows the verdict, with hints to unfold
 patches.py …  one module a lesson: what is asked, a solution, hints, and mistakes worth a sentence
 """
 
 import os
 from functools import cache
 from importlib import import_module
+
+from IPython.display import display
 
 from swinlib.lab.exercises.checking import (
     LESSONS,
@@ -18,6 +21,7 @@ from swinlib.lab.exercises.checking import (
     in_lines,
     with_help,
 )
+from swinlib.lab.exercises.telling import Told
 from swinlib.lab.learner import note
 
 STRICT = "SWINLIB_EXERCISES"  # set to "strict", anything but a right answer is an error
@@ -39,7 +43,7 @@ def exercise(function):
     verdict = check(asked, function)
     if os.environ.get(STRICT) == "strict" and not verdict.right:
         raise AssertionError(str(verdict))
-    print(verdict)
+    display(Told(verdict, asked))
     note(asked.name, verdict.state)
     return with_help(function if verdict.right else asked.solution, asked)
 
@@ -73,7 +77,7 @@ def all_exercises() -> dict[str, Exercise]:
 
 
 def of_lesson(lesson: str) -> tuple[Exercise, ...]:
-    """The exercises of a lesson, in order; `lesson` is "01" to "08"."""
+    """The exercises of a lesson, in order; `lesson` is one of LESSONS."""
     return import_module(f"{__name__}.{LESSONS[lesson]}").EXERCISES
 
 

@@ -26,10 +26,12 @@ from swinlib.lab.exercises.comparing import (
     digits_apart,
     first_unlike,
     is_small,
+    mark_unlike,
     one_by_one,
     side_by_side,
 )
 from swinlib.lab.exercises.running import Outcome, TimeLimit, Watch, attempt, is_tensor
+from swinlib.lab.showing import Code
 
 PRINTED_LINES = 12  # that are shown of what an answer prints
 # The lessons' modules, here and in swinlib: an answer may call swinlib's of earlier lessons.
@@ -42,6 +44,8 @@ LESSONS = {
     "06": "merging",
     "07": "model",
     "08": "training",
+    "10": "finetuning",
+    "11": "pyramid",
 }
 
 
@@ -86,6 +90,8 @@ class Exercise:
         allowed: functions of swinlib that an answer may call, beside those of earlier lessons.
         forbidden: names of torch's functions that would leave nothing to do.
         agree: as the function `agree`, where an answer can be right in several ways.
+        leaves: a sentence for an answer that returns the right thing and leaves the wrong one
+            behind, see `Outcome.left`.
     """
 
     solution: Callable
@@ -96,6 +102,7 @@ class Exercise:
     allowed: tuple[Callable, ...] = ()
     forbidden: tuple[str, ...] = ()
     agree: Callable[..., str | None] = field(default=agree)
+    leaves: str = ""
 
     @property
     def name(self) -> str:
@@ -133,7 +140,14 @@ class Exercise:
             says = self.agree(outcome.result, wanted.result, *case.args)
         except Exception as error:  # a learner may return anything at all
             return f"returns {describe(outcome.result)}, which cannot be compared ({error})"
+        if says is None and not same_left(outcome, wanted):
+            return self.leaves
         return says or wrong_gradient(outcome.gradients, wanted.gradients)
+
+
+def same_left(one: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes left the same behind."""
+    return all(close(a, b) for a, b in zip(one.left, other.left, strict=True))
 
 
 def wrong_gradient(found: dict, wanted: dict) -> str | None:
@@ -171,12 +185,21 @@ class Verdict:
     def right(self) -> bool:
         return self.state == "right"
 
+    @property
+    def sign(self) -> str:
+        return {"right": "✓", "wrong": "✗", "unanswered": "…"}[self.state]
+
+    @property
+    def help(self) -> str:
+        """Where hints are, for a page that has no button."""
+        return "" if self.right else f"`{self.name}.hint()` helps you on."
+
     def __str__(self) -> str:
-        sign = {"right": "✓", "wrong": "✗", "unanswered": "…"}[self.state]
-        lines = [in_lines(f"{sign} {self.name}: {self.says}"), self.example, self.printed]
-        if self.state == "wrong":
-            lines.append(f"  `{self.name}.hint()` helps you on.")
-        return "\n".join(line for line in lines if line)
+        says = f"{self.sign} {self.name}: {self.says}"
+        if self.state == "unanswered":
+            return "\n".join(filter(None, [in_lines(f"{says} {self.help}"), self.printed]))
+        lines = [in_lines(says), self.example, self.printed, self.help and f"  {self.help}"]
+        return "\n".join(filter(None, lines))
 
 
 def in_lines(text: str) -> str:
@@ -290,7 +313,6 @@ def find_words(trial: Trial, called: str | None) -> tuple[str | None, bool]:
 
 
 def unanswered(asked: Exercise, says: str, printed: str = "") -> Verdict:
-    says = f"{says} `{asked.name}.hint()` helps you on."
     return Verdict(asked.name, "unanswered", says, printed=printed)
 
 
@@ -401,6 +423,8 @@ def explained(trial: Trial, made: list[Outcome]) -> list[int] | None:
 def alike_results(trial: Trial, number: int, theirs: Outcome, typed: bool) -> bool:
     """Whether an answer's result is a mistake's; its type of numbers counts if `typed`."""
     ours, args = trial.tried[number].result, trial.cases[number].args
+    if not same_left(trial.tried[number], theirs):
+        return False
     if is_tensor(ours) and is_tensor(theirs.result) and close(ours, theirs.result):
         return ours.dtype == theirs.result.dtype or not typed
     try:
@@ -464,10 +488,12 @@ def show(trial: Trial, number: int) -> str:
     given = [f"{name} = {describe(v)}" for name, v in values.items() if not is_small(v)]
     lines = [f"  with {case.what}" + (": " + ", ".join(given) if given else "")]
     blocks = [(name, v) for name, v in {**values, **results}.items() if is_small(v)]
-    lines += side_by_side(blocks, digits_apart(outcome.result, wanted))
+    # Where answers may look unlike and be right, unlike numbers mean nothing.
+    plain = trial.asked.agree is agree and outcome.error is None
+    unlike = mark_unlike(yours, one_by_one("wanted", wanted)) if plain else {}
+    lines += side_by_side(blocks, digits_apart(outcome.result, wanted), unlike)
     lines += [f"  {name}: {describe(v)}" for name, v in results.items() if not is_small(v)]
-    # Where answers may look unlike and be right, the first unlike number means nothing.
-    if trial.asked.agree is agree and outcome.error is None:
+    if plain:
         lines += first_unlike(outcome.result, wanted)
     return "\n".join(lines)
 
@@ -505,9 +531,9 @@ def with_help(function: Callable, asked: Exercise) -> Callable:
         if count == len(asked.hints):
             print(f"That is all there is. `{asked.name}.solution()` shows a solution.")
 
-    def solution() -> None:
+    def solution() -> Code:
         """A solution."""
-        print(asked.source)
+        return Code(asked.source)
 
     function.hint, function.solution = hint, solution
     return function

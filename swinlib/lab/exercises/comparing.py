@@ -9,6 +9,7 @@ from torch import Tensor
 from swinlib.lab.exercises.running import is_tensor
 
 WIDE = 96  # characters; longer lines are broken
+UNLIKE = "*"  # behind a number that is not the wanted one
 FEW = 64  # numbers; a tensor with more is described, not printed
 # Fractions of the largest number: sums in another order are no mistake, nor are constants of
 # float32 beside numbers of float64.
@@ -247,21 +248,47 @@ def is_small(value) -> bool:
     return is_tensor(value) and 1 < value.numel() <= FEW
 
 
-def side_by_side(blocks: list[tuple[str, Tensor]], digits: int = DIGITS[0]) -> list[str]:
-    """Small tensors as blocks of numbers beside one another, under their names and shapes."""
+def mark_unlike(yours: dict, wanted: dict) -> dict[str, Tensor]:
+    """By name, where the tensors of an answer are unlike the wanted ones of the same shape."""
+    pairs = {
+        name: (got, want) for (name, got), want in zip(yours.items(), wanted.values(), strict=False)
+    }
+    return {
+        name: ~near(got, want)
+        for name, (got, want) in pairs.items()
+        if is_small(got) and is_tensor(want) and got.shape == want.shape and not got.is_complex()
+    }
+
+
+def side_by_side(
+    blocks: list[tuple[str, Tensor]], digits: int = DIGITS[0], unlike: dict | None = None
+) -> list[str]:
+    """Small tensors as blocks of numbers beside one another, under their names and shapes.
+
+    Where `unlike` says so of a block by name, a number is marked.
+    """
     if not blocks:
         return []
     columns = []
     for name, tensor in blocks:
         table = tensor.reshape(-1, row_length(tensor))
         texts = [[number(value, digits) for value in row] for row in table]
+        if unlike and name in unlike:
+            marks = unlike[name].reshape(table.shape)
+            pairs = [
+                zip(row, places, strict=True) for row, places in zip(texts, marks, strict=True)
+            ]
+            texts = [[text + (UNLIKE if mark else " ") for text, mark in row] for row in pairs]
         width = max(len(text) for row in texts for text in row)
         body = [" ".join(text.rjust(width) for text in row) for row in texts]
         body = in_groups(body, group_length(tensor))
         columns.append([f"{name} {tuple(tensor.shape)}", *body])
     if len(columns) > 1 and sum(max(map(len, c)) + 3 for c in columns) > WIDE:
         half = (len(blocks) + 1) // 2
-        return side_by_side(blocks[:half], digits) + side_by_side(blocks[half:], digits)
+        return [
+            *side_by_side(blocks[:half], digits, unlike),
+            *side_by_side(blocks[half:], digits, unlike),
+        ]
     height = max(map(len, columns))
     widths = [max(map(len, column)) for column in columns]
     padded = [column + [""] * (height - len(column)) for column in columns]

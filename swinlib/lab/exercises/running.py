@@ -43,6 +43,8 @@ class Outcome:
         gradients: by name, of the arguments that require one: the gradient of the result, or None
             where none flows.
         printed: what it printed.
+        left: what it left behind beside its result, as the arguments tell that have a method
+            `left`: a tensor each.
     """
 
     result: object = None
@@ -52,6 +54,7 @@ class Outcome:
     setting: str | None = None
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
     printed: str = ""
+    left: tuple[Tensor, ...] = ()
 
     @property
     def stopped(self) -> bool:
@@ -217,6 +220,7 @@ def attempt(
         setting=setting,
         gradients=gradients,
         printed=printed.getvalue(),
+        left=tuple(arg.left() for arg in given if hasattr(arg, "left")),
     )
 
 

@@ -1,6 +1,7 @@
 """Exercises of lesson 08: an epoch of training, a schedule, a loss, a mixture of pictures."""
 
 import inspect
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -446,6 +447,7 @@ def _epoch(
     all_groups=True,
     training=True,
     stepping=True,
+    last_step=True,
     softmax=False,
     whole_batches=False,
     by_batch=False,
@@ -465,7 +467,7 @@ def _epoch(
             optimizer.zero_grad()
         loss.backward()
         clip(list(model.parameters()), clip_norm)
-        if stepping:
+        if stepping and (last_step or step + 1 < len(rates)):
             optimizer.step()
         losses += [loss.item()] if by_batch else [loss.item()] * len(chosen)
     return sum(losses) / len(losses)
@@ -495,6 +497,7 @@ _epoch_at_one_rate = _epoch_with(set_rate=False)
 _epoch_one_group = _epoch_with(all_groups=False)
 _epoch_in_eval_mode = _epoch_with(training=False)
 _epoch_without_steps = _epoch_with(stepping=False)
+_epoch_without_last = _epoch_with(last_step=False)
 _epoch_softmax_twice = _epoch_with(softmax=True)
 _epoch_whole_batches = _epoch_with(whole_batches=True)
 _epoch_mean_of_means = _epoch_with(by_batch=True)
@@ -540,19 +543,31 @@ class Descent:
                     p -= group["lr"] * (p.grad + group["weight_decay"] * p)
 
 
-def _start_with(make, weight_decay=0.1, lr=0.01):
-    """A function that gives a fresh model, in eval mode, and its optimiser with two groups."""
+class Start:
+    """A function that gives a fresh model, in eval mode, and its optimiser with two groups.
 
-    def start():
+    Args:
+        make: makes the model.
+        weight_decay: of its matrices.
+        lr: the rate that the optimiser begins with.
+    """
+
+    def __init__(self, make: Callable, weight_decay: float = 0.1, lr: float = 0.01):
+        self.make, self.weight_decay, self.lr, self.model = make, weight_decay, lr, None
+
+    def __call__(self):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = make().eval()
-        decay = [p for p in model.parameters() if p.ndim > 1]
-        keep = [p for p in model.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": weight_decay}, {"params": keep}]
-        return model, Descent(groups, lr)
+            self.model = self.make().eval()
+        decay = [p for p in self.model.parameters() if p.ndim > 1]
+        keep = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": keep}]
+        return self.model, Descent(groups, self.lr)
 
-    return start
+    def left(self) -> torch.Tensor:
+        """The weights of the latest model, one after the other; none before the first."""
+        weights = [] if self.model is None else self.model.parameters()
+        return torch.cat([torch.empty(0), *(w.detach().flatten() for w in weights)])
 
 
 def _linear():
@@ -569,7 +584,7 @@ def _epochs():
     def pictures(n):
         return torch.randn(n, 3, 2, 2, generator=g), torch.randint(0, 3, (n,), generator=g)
 
-    linear, normed = _start_with(_linear), _start_with(_normed)
+    linear, normed = Start(_linear), Start(_normed)
     return [
         Case("a single batch", (linear, *pictures(4), torch.arange(4), 4, [0.1], 100.0)),
         Case("two batches", (linear, *pictures(8), torch.arange(8), 4, [0.01, 0.01], 100.0)),
@@ -600,7 +615,9 @@ EPOCH = Exercise(
     solution=train_one_epoch,
     cases=_epochs,
     agree=same_loss,
-    allowed=(_start_with(_linear), Descent.zero_grad, inspect.unwrap(Descent.step)),
+    leaves="the mean loss is right, but the weights that are left behind are not those after the "
+    "last step.",
+    allowed=(Start.__call__, Descent.zero_grad, inspect.unwrap(Descent.step)),
     checked_on="7 epochs: orders and rates of their own, a smaller last batch, clipped gradients, "
     "two groups of parameters, batch norm",
     hints=(
@@ -658,6 +675,11 @@ EPOCH = Exercise(
             "one model for all batches, and a step of its own optimiser behind `backward`, before "
             "the gradients are cleared?",
             _epoch_without_steps,
+        ),
+        Mistake(
+            "the last batch's loss is counted, but no step is made after it: the weights are those "
+            "before the last step.",
+            _epoch_without_last,
         ),
         Mistake(
             "there is a softmax in front of `F.cross_entropy`, which has one inside.",

@@ -5,8 +5,9 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
-from swinlib.lab.pictures import show_image
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, panels
 
 
@@ -36,7 +37,12 @@ def arrows(queries: list[list[float]], keys: list[list[float]]) -> None:
     ax.set(xlabel="first number", ylabel="second number")
     ax.grid(color="#e5e5e5", lw=0.8)
     ax.set_axisbelow(True)
-    plt.show()
+    show(
+        figure,
+        f"The plane with {len(queries)} queries in blue and {len(keys)} keys in orange, as arrows "
+        "from one point: "
+        f"queries {listing(map(tuple, queries))}, keys {listing(map(tuple, keys))}.",
+    )
 
 
 def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out: Tensor) -> None:
@@ -48,7 +54,7 @@ def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out:
         out: (N, d).
     """
     N, d = q.shape
-    cell, gap = 0.42, 0.44  # inches
+    cell, gap = 0.37, 0.30  # inches
     tables = [
         ("queries", q, "@"),
         ("keys, transposed", k.T, "="),
@@ -68,7 +74,7 @@ def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out:
         box = (left / width, y / height, columns * cell / width, rows * cell / height)
         ax = figure.add_axes(box)
         shades = {"shades": table, "cmap": "Blues", "vmin": 0, "vmax": 1.3}
-        draw_grid(ax, table, fontsize=9.5, **(shades if title == "weights" else {}))
+        draw_grid(ax, table, fontsize=9, **(shades if title == "weights" else {}))
         ax.set_title(f"{title}\n{rows} × {columns}", fontsize=8.5, loc="center", pad=5)
         if rows == N and title != "values":
             ax.add_patch(
@@ -91,7 +97,14 @@ def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out:
             fontsize=10 if "softmax" in sign else 13,
         )
         left += space
-    plt.show()
+    show(
+        figure,
+        f"Tables in a row: queries, {N} × {d}, times keys, transposed, are the scores, {N} × {N}; "
+        "divided by "
+        f"√{d}, a softmax makes them weights; weights times values are the output, {N} × {d}. The "
+        "way "
+        "of token 0 is framed.",
+    )
 
 
 def softmax_rows(rows: dict[int, tuple[Tensor, Tensor]]) -> None:
@@ -115,7 +128,17 @@ def softmax_rows(rows: dict[int, tuple[Tensor, Tensor]]) -> None:
         ["divided by √d", "not divided", f"all {N} alike"],
         fontsize=9,
     )
-    plt.show()
+    show(
+        figure,
+        f"The {N} weights of one query from the largest to the smallest, not divided as bars and "
+        "divided by "
+        "√d as dots: "
+        + "; ".join(
+            f"for d = {d} the largest is {a.max():.2f} and {b.max():.2f}"
+            for d, (a, b) in rows.items()
+        )
+        + ".",
+    )
 
 
 def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
@@ -127,7 +150,7 @@ def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
         heads: names of the heads.
     """
     three, H, N, d = after.shape
-    figure = plt.figure(figsize=(8.6, 4.3), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 4.3), layout="constrained")
     top, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     ax = top.subplots()
     of_head = (torch.arange(3 * H * d) // d % H).expand(N, -1)
@@ -147,7 +170,12 @@ def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
         what, head = divmod(number, H)
         draw_grid(ax, after[what, head], regions=torch.full((N, d), head), fontsize=10)
         ax.set_title(f"{'qkv'[what]}, {heads[head]}", fontsize=10, loc="center")
-    plt.show()
+    show(
+        figure,
+        f"Above, a table of {N} tokens by {3 * H * d} numbers, coloured by head; below, the "
+        f"{3 * H} tables of {N} × "
+        f"{d} that view and permute make of it, one for each of q, k and v and each head.",
+    )
 
 
 def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict) -> None:
@@ -181,7 +209,12 @@ def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             ax.set_title(f"{name}\nlargest {most:.1f} / N", fontsize=9.5)
-    plt.show()
+    show(
+        figure,
+        f"The photograph with a query patch framed, and its attention maps, for {len(queries)} "
+        "queries: "
+        f"{listing(heads)}.",
+    )
 
 
 def _frame(ax, top: float, left: float, side: float) -> None:
@@ -204,4 +237,7 @@ def damage(pictures: dict[str, Tensor]) -> None:
     for ax, (title, image) in zip(axes, pictures.items(), strict=True):
         show_image(ax, image)
         ax.set_title(title, fontsize=10)
-    plt.show()
+    show(
+        figure,
+        f"What {len(pictures)} versions of attention make of the photograph: {listing(pictures)}.",
+    )

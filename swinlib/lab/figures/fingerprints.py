@@ -7,6 +7,7 @@ from torch import Tensor
 
 from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, INK
 
 COLOURS = "cividis"
@@ -43,7 +44,14 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 4) -> None:
         for label, (colour, style) in styles.items()
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=2)
-    plt.show()
+    show(
+        figure,
+        "Maps of the share of test maps in which each token answers rightly: "
+        + listing(
+            f"{VARIANTS[name].title}, {maps.mean():.2f} on average" for name, maps in shares.items()
+        )
+        + ".",
+    )
 
 
 def _draw_windows(ax: Axes, variant: Variant) -> None:

@@ -5,8 +5,9 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
-from swinlib.lab.pictures import show_image
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels, tint
 
 # The colour of each place in a neighbourhood: top left, bottom left, top right, bottom right.
@@ -22,7 +23,7 @@ def gathering(grid: Tensor, parts: list[Tensor], merged: Tensor) -> None:
         merged: (H/2, W/2, 4), the numbers of every merged token in their order.
     """
     H, W = grid.shape
-    figure = plt.figure(figsize=(9.8, 3.6), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 3.6), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1, 1))
 
     ax = left.subplots()
@@ -37,7 +38,14 @@ def gathering(grid: Tensor, parts: list[Tensor], merged: Tensor) -> None:
     ax = right.subplots()
     _merged_tokens(ax, merged)
     ax.set_title(f"{merged.shape[0]} x {merged.shape[1]} tokens, 4 numbers each")
-    plt.show()
+    show(
+        figure,
+        f"Left, {H} × {W} numbered tokens, coloured by their place in a neighbourhood of 2 × 2. "
+        "Middle, the four "
+        f"grids of {H // 2} × {W // 2}: {listing(PLACES)}. Right, the merged tokens; the first "
+        "holds "
+        f"{listing(int(n) for n in merged[0, 0])}.",
+    )
 
 
 def _merged_tokens(ax, merged: Tensor, padding: int | None = None) -> None:
@@ -72,7 +80,7 @@ def quarter_pictures(image: Tensor, parts: list[Tensor], difference: Tensor) -> 
         difference: (H/2, W/2), between the first and the last.
     """
     h, w = difference.shape
-    figure = plt.figure(figsize=(9.6, 3.75), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 3.75), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1, 1.12))
     show_image(left.subplots(), image, f"{2 * h} x {2 * w} pixels")
     for number, ax in enumerate(middle.subplots(2, 2).T.flat):
@@ -83,7 +91,12 @@ def quarter_pictures(image: Tensor, parts: list[Tensor], difference: Tensor) -> 
     ax.set(xticks=[], yticks=[], title="picture 1 against picture 4")
     ax.spines[:].set_visible(False)
     right.colorbar(drawn, ax=ax, label="difference, 0 to 1", fraction=0.05, pad=0.02)
-    plt.show()
+    show(
+        figure,
+        f"A picture of {2 * h} × {2 * w} pixels, the four pictures of {h} × {w} inside it, and a "
+        "map of how the "
+        "first and the last differ: most along edges.",
+    )
 
 
 def padded_grid(grid: Tensor, original: tuple[int, int], merged: Tensor) -> None:
@@ -95,7 +108,7 @@ def padded_grid(grid: Tensor, original: tuple[int, int], merged: Tensor) -> None
         merged: (H'/2, W'/2, 4), the numbers of every merged token in their order; 0 is padding.
     """
     (H, W), (h, w) = grid.shape, merged.shape[:2]
-    figure, axes = plt.subplots(1, 2, figsize=(9.8, 3.9), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.9), layout="constrained")
     place = torch.arange(W)[None, :] % 2 * 2 + torch.arange(H)[:, None] % 2
     draw_grid(axes[0], grid, regions=place, window_size=2, fontsize=10)
     for i in range(H):
@@ -106,7 +119,12 @@ def padded_grid(grid: Tensor, original: tuple[int, int], merged: Tensor) -> None
     axes[0].set_title(f"{original[0]} x {original[1]} padded to {H} x {W}")
     _merged_tokens(axes[1], merged, padding=0)
     axes[1].set_title(f"merged: {h} x {w} tokens, 4 numbers each")
-    plt.show()
+    show(
+        figure,
+        f"Left, {original[0]} × {original[1]} numbered tokens padded to {H} × {W}. Right, {h} × "
+        f"{w} merged tokens "
+        "of four numbers each, the padding in them hatched.",
+    )
 
 
 def rebuilt(pictures: dict[str, Tensor]) -> None:
@@ -119,7 +137,10 @@ def rebuilt(pictures: dict[str, Tensor]) -> None:
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
         show_image(ax, picture)
         ax.set_title(title, fontsize=9.5)
-    plt.show()
+    show(
+        figure,
+        f"The face, rebuilt from less: {listing(pictures)}.",
+    )
 
 
 def exhibits(pictures: dict[str, Tensor], size: tuple[int, int]) -> None:
@@ -138,7 +159,11 @@ def exhibits(pictures: dict[str, Tensor], size: tuple[int, int]) -> None:
         ax.set(xticks=[], yticks=[], xlim=(0, size[1]), ylim=(size[0], 0))
         ax.set_title(title, fontsize=9.5)
         ax.spines[:].set_visible(False)
-    plt.show()
+    show(
+        figure,
+        f"The face after merging by {len(pictures)} versions, in a frame of the right size: "
+        f"{listing(pictures)}.",
+    )
 
 
 def readers(maps: dict[str, Tensor]) -> None:
@@ -151,7 +176,14 @@ def readers(maps: dict[str, Tensor]) -> None:
     for ax, (title, counts) in zip(axes, maps.items(), strict=True):
         draw_grid(ax, counts, shades=counts, cmap="cividis", vmin=0, vmax=4, fontsize=10)
         ax.set_title(title)
-    plt.show()
+    show(
+        figure,
+        "How many output tokens read each input token: "
+        + listing(
+            f"{title}, {listing(int(n) for n in counts.unique())}" for title, counts in maps.items()
+        )
+        + ".",
+    )
 
 
 def pyramid(
@@ -181,7 +213,16 @@ def pyramid(
         ax.set(xticks=[], yticks=[], ylim=(tallest, 0))
         ax.set_title(f"{title}\n{h} x {w} tokens\na window: {step} pixels", fontsize=9)
         ax.spines[:].set_visible(False)
-    plt.show()
+    show(
+        figure,
+        "The photograph at every stage, each token in one colour, with the windows and one of them "
+        "framed: "
+        + listing(
+            f"{title}, {stage.shape[1]} × {stage.shape[2]} tokens"
+            for title, stage in stages.items()
+        )
+        + ".",
+    )
 
 
 def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) -> None:
@@ -192,7 +233,7 @@ def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) 
         numbers: in the map of each stage.
         costs: part of a block to millions of multiply-adds at each stage.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.5), layout="constrained")
     bars = axes[0].bar(names, numbers, color=CALM, width=0.65)
     axes[0].bar_label(bars, [f"{n:,}" for n in numbers], fontsize=8.5)
     axes[0].set(title="numbers in the map: halved each time", ylabel="tokens x channels")
@@ -210,7 +251,12 @@ def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) 
     axes[1].legend(fontsize=8.5, ncols=3, loc="upper center", columnspacing=1.2)
     for ax in axes:
         ax.tick_params(axis="x", labelsize=8.5)
-    plt.show()
+    show(
+        figure,
+        f"Bars for each stage. Left, numbers in its map: {listing(f'{n:,}' for n in numbers)}. "
+        "Right, the cost of a "
+        f"block on it, made of {listing(costs)}: nearly the same at every stage.",
+    )
 
 
 def footprints(maps: dict[str, Tensor], windows: list[int], token: tuple[int, int]) -> None:
@@ -234,4 +280,9 @@ def footprints(maps: dict[str, Tensor], windows: list[int], token: tuple[int, in
         )
         side = int(seen.any(0).sum())
         ax.set_title(f"{title}\nsees {side} x {side} = {int(seen.sum())}", fontsize=9.5)
-    plt.show()
+    show(
+        figure,
+        f"What the token that covers row {token[0]}, column {token[1]} has seen of the first map: "
+        + listing(f"{title}, {int(seen.sum())} tokens" for title, seen in maps.items())
+        + ".",
+    )

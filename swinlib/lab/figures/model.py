@@ -6,8 +6,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
-from swinlib.lab.pictures import show_image
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
 
 
@@ -36,7 +37,16 @@ def moved_outputs(maps: dict[str, Tensor], token: tuple[int, int], window: int) 
             fontsize=7,
         )
         ax.set_title(f"{title}, picture {picture}\n{int(moved[picture].sum())} move", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"Maps of {B} pictures with ≠ in the tokens whose outputs move when the token at row "
+        f"{token[0]}, column "
+        f"{token[1]} of picture 0 changes: "
+        + listing(
+            f"{title}, {listing(int(x.sum()) for x in moved)}" for title, moved in maps.items()
+        )
+        + ".",
+    )
 
 
 def gelu(x: Tensor, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> None:
@@ -46,7 +56,7 @@ def gelu(x: Tensor, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> Non
         x: (N,), where they were computed.
         values, slopes: name to (N,).
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
     for ax, curves, title in zip(axes, (values, slopes), ("value", "slope"), strict=True):
         ax.axhline(0, color="#bbbbbb", linewidth=0.8)
         ax.axvline(0, color="#bbbbbb", linewidth=0.8)
@@ -58,7 +68,10 @@ def gelu(x: Tensor, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> Non
         ax.legend(loc="upper left")
     axes[0].set_ylabel("what comes out")
     axes[1].set_ylabel("what the gradient is multiplied by")
-    plt.show()
+    show(
+        figure,
+        f"Curves of {listing(values)}, left their values and right their slopes, against x.",
+    )
 
 
 def through_a_batch(rows: dict[str, Tensor]) -> None:
@@ -80,7 +93,10 @@ def through_a_batch(rows: dict[str, Tensor]) -> None:
             ax.set_ylabel(title, fontsize=10)
         if number == len(axes) - B:
             ax.set_xlabel("channels across, tokens down", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"The numbers of {B} pictures, {T} tokens of {C} channels each, in rows: {listing(rows)}.",
+    )
 
 
 def _one_digit(value: float) -> str:
@@ -116,7 +132,12 @@ def kept_maps(depths: list[int], kept: dict[str, list[float]]) -> None:
         title="numbers kept for the backward pass",
     )
     ax.legend(loc="upper left")
-    plt.show()
+    show(
+        figure,
+        "Feature maps kept for the backward pass against the number of blocks: "
+        + listing(f"{name}, up to {counts[-1]:.0f}" for name, counts in kept.items())
+        + ".",
+    )
 
 
 def maps_and_windows(rows: dict[str, list[tuple]], window: int) -> None:
@@ -158,7 +179,15 @@ def maps_and_windows(rows: dict[str, list[tuple]], window: int) -> None:
         loc="outside lower center",
         ncols=3,
     )
-    plt.show()
+    show(
+        figure,
+        "The maps of every stage with their windows and their padding, for "
+        + listing(
+            f"{name} ({listing(f'{row[0]} × {row[1]}' for row in sizes)} tokens)"
+            for name, sizes in rows.items()
+        )
+        + ".",
+    )
 
 
 def where_it_goes(names: list[str], shares: dict[str, list[float]]) -> None:
@@ -168,7 +197,7 @@ def where_it_goes(names: list[str], shares: dict[str, list[float]]) -> None:
         names: of the parts.
         shares: what is shared to one share (0 to 1) for each part.
     """
-    figure, ax = plt.subplots(figsize=(8.6, 3.1), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 3.1), layout="constrained")
     width = 0.38
     for number, ((name, values), colour, hatch) in enumerate(
         zip(shares.items(), (CALM, ACCENT), ("", "///"), strict=True)
@@ -183,7 +212,16 @@ def where_it_goes(names: list[str], shares: dict[str, list[float]]) -> None:
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_ylim(0, 1.12 * max(max(values) for values in shares.values()))
     ax.legend()
-    plt.show()
+    show(
+        figure,
+        "Pairs of bars, the share of each part of the model: "
+        + "; ".join(
+            f"{name}, "
+            f"{listing(f'{part} {value:.0%}' for part, value in zip(names, values, strict=True))}"
+            for name, values in shares.items()
+        )
+        + ".",
+    )
 
 
 def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
@@ -205,7 +243,12 @@ def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
     bar = figure.colorbar(ax.images[0], ax=axes, location="bottom", shrink=0.35, aspect=30)
     bar.set_ticks(ax.images[0].get_clim(), labels=["like the mean token", "unlike it"])
     bar.ax.tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        f"A grey picture of {H} × {W} pixels, and beside it {len(maps)} maps of how unlike the "
+        "mean token each "
+        f"token is: {listing(maps)}.",
+    )
 
 
 def _few_greys(image: Tensor, levels: int = 14) -> Tensor:
@@ -253,7 +296,12 @@ def attention_on_photograph(
     bar = figure.colorbar(shown, ax=axes[: len(maps)], location="bottom", shrink=0.3, aspect=30)
     bar.set_ticks(shown.get_clim(), labels=["weight 0", "the panel's largest"])
     bar.ax.tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        "The photograph in grey with the attention of one framed token laid over it, in "
+        f"{len(maps)} panels: "
+        f"{listing(maps)}.",
+    )
 
 
 def who_attends(
@@ -285,7 +333,11 @@ def who_attends(
         ax.set(xticks=[], yticks=[])
         ax.set_title(title, fontsize=9.5)
         ax.spines[:].set_visible(False)
-    plt.show()
+    show(
+        figure,
+        f"What the token at row {token[0]}, column {token[1]} can attend to in one block: "
+        f"{listing(reaches)}.",
+    )
 
 
 def differences(depths: list[int], curves: dict[str, list[float]]) -> None:
@@ -308,4 +360,10 @@ def differences(depths: list[int], curves: dict[str, list[float]]) -> None:
     )
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.legend(loc="upper right", bbox_to_anchor=(1, 0.95))
-    plt.show()
+    show(
+        figure,
+        f"How much the tokens of a map differ from their mean, after {depths[0]} to {depths[-1]} "
+        "blocks: "
+        + listing(f"{name}, {shares[-1]:.0%} at the end" for name, shares in curves.items())
+        + ".",
+    )

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
-from swinlib.lab.pictures import show_image
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, INK, panels
 
 
@@ -33,7 +34,12 @@ def token_sizes(image: Tensor, top: int, left: int, side: int, sizes: tuple[int,
         ax.hlines(lines, -0.5, side - 0.5, color="white", linewidth=2.5 if P > 8 else 0.9)
         ax.vlines(lines, -0.5, side - 0.5, color="white", linewidth=2.5 if P > 8 else 0.9)
         ax.spines[:].set(visible=True, color=ACCENT, linewidth=2)
-    plt.show()
+    show(
+        figure,
+        f"A photograph of {H} × {W} pixels with a square of {side} × {side} framed, and that "
+        "square cut into "
+        f"patches with sides of {listing(sizes)} pixels.",
+    )
 
 
 def pixels_and_vectors(picture: Tensor, vectors: Tensor, patch_of: Tensor, patch_size: int) -> None:
@@ -66,7 +72,12 @@ def pixels_and_vectors(picture: Tensor, vectors: Tensor, patch_of: Tensor, patch
     )
     axes[1].set_yticks(torch.arange(N) + 0.5, [f"patch {n}" for n in range(N)], fontsize=9)
     axes[1].tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        f"A grid of {picture.shape[0]} × {picture.shape[1]} numbered pixels, coloured by patch, "
+        "beside a table "
+        f"of {N} rows, one for each patch, with its {length} numbers.",
+    )
 
 
 def two_readings(picture: Tensor, readings: dict[str, Tensor]) -> None:
@@ -86,7 +97,11 @@ def two_readings(picture: Tensor, readings: dict[str, Tensor]) -> None:
                     ax.vlines(j + 1, i, i + 1, color=INK, linewidth=2.2)
                 if i + 1 < H and token_of[i, j] != token_of[i + 1, j]:
                     ax.hlines(i + 1, j, j + 1, color=INK, linewidth=2.2)
-    plt.show()
+    show(
+        figure,
+        f"The same numbered grid {len(readings)} times, one colour for each token: "
+        f"{listing(readings)}.",
+    )
 
 
 def shuffled(cut: Tensor, mixed: Tensor, restored: Tensor) -> None:
@@ -103,7 +118,12 @@ def shuffled(cut: Tensor, mixed: Tensor, restored: Tensor) -> None:
     )
     show_image(axes[1], _half_size(_with_gaps(mixed)), "shuffled")
     show_image(axes[2], _half_size(restored), "put back")
-    plt.show()
+    show(
+        figure,
+        "The photograph three times: cut into patches with gaps between them, the same patches "
+        "shuffled, "
+        "and the photograph put back.",
+    )
 
 
 def _half_size(image: Tensor) -> Tensor:
@@ -136,7 +156,7 @@ def patch_to_token(
     """
     C, length = weight.shape
     P = patch.shape[-1]
-    figure, ax = plt.subplots(figsize=(8.6, 5.3), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 5.3), layout="constrained")
     ax.set(xlim=(-2, 197), ylim=(C + 14, -24), aspect="equal")
     ax.axis("off")
 
@@ -198,7 +218,14 @@ def patch_to_token(
     image(token[:, None], 180, 0, 9, C, cmap="viridis")
     frame(180 - 0.8, row - 0.8, 9 + 1.6, 2.6, ACCENT, 1.6)
     words(184.5, below, f"token\n{C}")
-    plt.show()
+    show(
+        figure,
+        f"A patch of {P} × {P} pixels; its red, green and blue channels as numbers; its {length} "
+        "numbers in "
+        f"one line above a weight matrix of {C} × {length}; a bias is added, and a token of {C} "
+        f"numbers comes out. Row {row} of the weight is framed, with the bias and the number it "
+        "gives.",
+    )
 
 
 def filters(weight: Tensor, maps: Tensor, names: tuple[str, ...]) -> None:
@@ -212,7 +239,7 @@ def filters(weight: Tensor, maps: Tensor, names: tuple[str, ...]) -> None:
     C = len(weight)
     h, w = maps.shape[1:]
     figure, axes = plt.subplots(
-        2, C, figsize=(8.8, 4.5), layout="constrained", height_ratios=(1, 2.4)
+        2, C, figsize=(8.4, 4.5), layout="constrained", height_ratios=(1, 2.4)
     )
     for k in range(C):
         show_image(axes[0, k], 0.5 + 0.5 * weight[k] / weight[k].abs().max(), names[k])
@@ -231,7 +258,12 @@ def filters(weight: Tensor, maps: Tensor, names: tuple[str, ...]) -> None:
     P = weight.shape[-1]
     axes[0, 0].set_ylabel(f"filter\n{P} × {P} × 3", fontsize=9)
     axes[1, 0].set_ylabel(f"its answers\n{h} × {w} tokens", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"{C} filters as small pictures, and below each the map of what it answers at {h} × {w} "
+        "tokens of "
+        f"the photograph: {listing(name.replace(chr(10), ' ') for name in names)}.",
+    )
 
 
 def padding(image: Tensor, padded: Tensor, kept: tuple[int, int], patch_size: int) -> None:
@@ -261,7 +293,12 @@ def padding(image: Tensor, padded: Tensor, kept: tuple[int, int], patch_size: in
         ax.spines[:].set_visible(False)
     axes[0].set_xlabel("hatched: pixels that no patch covers", fontsize=9)
     axes[1].set_xlabel("hatched: zeros added", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"The photograph twice under a grid of patches: with {rows} × {columns} whole patches and "
+        "hatched strips "
+        f"that none covers, and padded to {Hp // P} × {Wp // P} patches, the added zeros hatched.",
+    )
 
 
 def _grid_lines(ax, height: int, width: int, step: int) -> None:
@@ -326,7 +363,12 @@ def averages(tokens: Tensor, layer: Tensor, batch: Tensor) -> None:
     names = [f"picture {b + 1}\ntoken {n + 1}" for b in range(B) for n in range(N)]
     axes[0].set_yticks(torch.arange(B * N) + 0.5, names, fontsize=8)
     axes[0].tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        f"{B * N} tokens of {C} numbers as a table, before and after two norms: LayerNorm takes "
+        "the mean of "
+        "each row, BatchNorm of each column.",
+    )
 
 
 def changes(maps: dict[str, Tensor]) -> None:
@@ -343,7 +385,12 @@ def changes(maps: dict[str, Tensor]) -> None:
         ax.set_title(f"{title}\nlargest change {values.max():.1f}", fontsize=10)
         ax.spines[:].set_visible(False)
     figure.colorbar(drawn, ax=axes, label="mean change of a token's numbers", shrink=0.85)
-    plt.show()
+    show(
+        figure,
+        "Maps of how much every token of a photograph changed: "
+        + "; ".join(f"{title}, at most {values.max():.1f}" for title, values in maps.items())
+        + ".",
+    )
 
 
 def same_tokens(picture: Tensor, maps: dict[str, Tensor], token: tuple[int, int]) -> None:
@@ -373,7 +420,14 @@ def same_tokens(picture: Tensor, maps: dict[str, Tensor], token: tuple[int, int]
             highlight=[token],
             title=f"{title}\n{int(same.sum())} of {same.numel()} equal the framed one",
         )
-    plt.show()
+    show(
+        figure,
+        f"A chessboard of {h} × {w} patches with the one at row {i}, column {j} framed, and which "
+        "patches "
+        + "equal it: "
+        + "; ".join(f"{title}, {int(same.sum())} of {same.numel()}" for title, same in maps.items())
+        + ".",
+    )
 
 
 def damage(pictures: dict[str, Tensor], patch_size: int) -> None:
@@ -392,7 +446,11 @@ def damage(pictures: dict[str, Tensor], patch_size: int) -> None:
         ax.set(xlim=(-2, max(widths) + 2), ylim=(max(heights) + 2, -2), xticks=[], yticks=[])
         ax.set_title(f"{title}\n{H // patch_size} × {W // patch_size} patches", fontsize=10)
         ax.spines[:].set_visible(False)
-    plt.show()
+    show(
+        figure,
+        f"The photograph, cut and glued together again by {len(pictures)} versions: "
+        f"{listing(pictures)}.",
+    )
 
 
 def put_together(pictures: Tensor, again: Tensor) -> None:
@@ -406,4 +464,8 @@ def put_together(pictures: Tensor, again: Tensor) -> None:
     for b in range(B):
         show_image(axes[2 * b], _half_size(pictures[b]), f"picture {b + 1}")
         show_image(axes[2 * b + 1], _half_size(again[b]), "put together again")
-    plt.show()
+    show(
+        figure,
+        f"{B} pictures, each beside what some of its patches make of it, with grey in place of the "
+        "others.",
+    )

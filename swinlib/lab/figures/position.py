@@ -7,7 +7,8 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import INK, REGION_COLOURS, panels
 
 # Frames of up to four queries: region colour and line style, so that neither is the only sign.
@@ -32,7 +33,12 @@ def pairs(grids: dict[str, list], shades: Tensor, places: list[tuple[int, int]])
         ax.tick_params(length=0)
         ax.set_xlabel("key")
     axes[0].set_ylabel("query")
-    plt.show()
+    show(
+        figure,
+        f"Tables of all {len(places)} × {len(places)} pairs of tokens, queries down and keys "
+        "across: "
+        f"{listing(grids)}.",
+    )
 
 
 def numbered_offsets(columns: list[tuple[int, Tensor, Tensor]]) -> None:
@@ -53,7 +59,15 @@ def numbered_offsets(columns: list[tuple[int, Tensor, Tensor]]) -> None:
                 f"{title}\n{numbers.unique().numel()} numbers for {numbers.numel()} offsets"
             )
             offset_ticks(ax, numbers.shape)
-    plt.show()
+    show(
+        figure,
+        "Tables of offsets by number, above without and below with the factor: "
+        + listing(
+            f"for M = {M} {a.unique().numel()} and {b.unique().numel()} different numbers"
+            for M, a, b in columns
+        )
+        + ".",
+    )
 
 
 def offset_ticks(ax, size, sign: int = 1, fontsize: float = 8) -> None:
@@ -91,7 +105,7 @@ def index_picture(
     """
     N = len(index)
     figure, axes = plt.subplots(
-        1, 2, figsize=(9.8, 5.3), width_ratios=(1.25, 1), layout="constrained"
+        1, 2, figsize=(8.4, 5.3), width_ratios=(1.25, 1), layout="constrained"
     )
     image = axes[0].imshow(index, extent=(0, N, N, 0))
     axes[0].hlines(range(window, N, window), 0, N, color="white", linewidth=1)
@@ -144,7 +158,13 @@ def index_picture(
     draw_grid(axes[1], on_the_cross, shades=counts, cmap="cividis", fontsize=8)
     axes[1].set_title("how many pairs have each offset")
     offset_ticks(axes[1], counts.shape)
-    plt.show()
+    show(
+        figure,
+        f"Left, the index of a window of {window} × {window} as a picture of {N} × {N} pairs, with "
+        "the pairs of "
+        f"some offsets marked: {listing(offsets)}. Right, how many pairs have each offset, from "
+        f"{int(counts.min())} at the corners to {int(counts.max())} in the middle.",
+    )
 
 
 def cutouts(seen: Tensor, rows: dict[tuple[int, int], Tensor]) -> None:
@@ -155,7 +175,7 @@ def cutouts(seen: Tensor, rows: dict[tuple[int, int], Tensor]) -> None:
         rows: query (row, column) to (M, M), the numbers that it reads for the keys of its window.
     """
     M = len(next(iter(rows.values())))
-    figure = plt.figure(figsize=(9.6, 4.9), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 4.9), layout="constrained")
     grid = figure.add_gridspec(2, 4)
     table = figure.add_subplot(grid[:, :2])
     draw_grid(table, seen, fontsize=7, title="the table, seen from the query")
@@ -179,7 +199,12 @@ def cutouts(seen: Tensor, rows: dict[tuple[int, int], Tensor]) -> None:
         ax.add_patch(Rectangle((0, 0), M, M, **under, clip_on=False))
         ax.add_patch(Rectangle((0, 0), M, M, **frame, clip_on=False))
         ax.add_patch(Rectangle((x, y), 1, 1, fill=False, ec=INK, lw=2.2, zorder=6))
-    plt.show()
+    show(
+        figure,
+        f"Left, the table of {len(seen)} × {len(seen)} numbers with {len(rows)} frames of {M} × "
+        f"{M}. Right, the "
+        f"numbers that the queries at {listing(rows)} read, each in the colour of its frame.",
+    )
 
 
 def heads(
@@ -215,7 +240,12 @@ def heads(
     figure.colorbar(image, ax=axes[: len(names)], label="bias", fraction=0.03, pad=0.01)
     axes[0].set_ylabel("key's row minus query's")
     axes[0].set_xlabel("key's column minus query's")
-    plt.show()
+    show(
+        figure,
+        f"The bias tables of {len(names)} heads, {listing(names)}, and below each the weights that "
+        "it alone gives "
+        f"the query at {query}.",
+    )
 
 
 def indices(maps: dict[str, Tensor], blocks: list[int]) -> None:
@@ -234,7 +264,10 @@ def indices(maps: dict[str, Tensor], blocks: list[int]) -> None:
         ax.set_xticks(centres, names, fontsize=7.5)
         ax.set_yticks(centres, names, fontsize=7.5)
         ax.tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        f"Tables of numbers, query tokens down and key tokens across: {listing(maps)}.",
+    )
 
 
 def positional_scores(maps: dict[str, Tensor], window: int) -> None:
@@ -257,7 +290,11 @@ def positional_scores(maps: dict[str, Tensor], window: int) -> None:
         ax.set(title=title, xlabel="key token", ylabel="query token")
         ax.spines[:].set_visible(False)
         figure.colorbar(image, ax=ax, label="added to the score", fraction=0.046, pad=0.02)
-    plt.show()
+    show(
+        figure,
+        f"What position alone adds to the scores of all pairs of a window of {window} × {window}: "
+        f"{listing(maps)}.",
+    )
 
 
 def accuracy_by_place(maps: dict[str, Tensor], taught_rows: int) -> None:
@@ -276,7 +313,16 @@ def accuracy_by_place(maps: dict[str, Tensor], taught_rows: int) -> None:
     axes[0].set_yticks([taught_rows / 2, (M + taught_rows) / 2], ["taught", "never taught"])
     axes[0].tick_params(length=0)
     plt.setp(axes[0].get_yticklabels(), rotation=90, va="center")
-    plt.show()
+    show(
+        figure,
+        "How often a token names its neighbours right, by its place in the window: "
+        + listing(
+            f"{title}, {shares[:taught_rows].mean():.0%} where taught and "
+            f"{shares[taught_rows:].mean():.0%} where not"
+            for title, shares in maps.items()
+        )
+        + ".",
+    )
 
 
 def learned_tables(tables: Tensor) -> None:
@@ -308,7 +354,11 @@ def learned_tables(tables: Tensor) -> None:
     axes[0].set_ylabel("key's row minus query's", fontsize=8)
     for ax in axes:
         ax.set_xlabel("key's column minus query's", fontsize=8)
-    plt.show()
+    show(
+        figure,
+        f"The bias tables that {len(tables)} heads have learned, by where the key is, seen from "
+        "the query.",
+    )
 
 
 def where_it_looks(maps: dict[str, Tensor], query: tuple[int, int]) -> None:
@@ -324,7 +374,11 @@ def where_it_looks(maps: dict[str, Tensor], query: tuple[int, int]) -> None:
         percent = [[f"{100 * w:.0f}" if w >= 0.005 else "" for w in row] for row in weights]
         draw_grid(ax, percent, shades=weights, vmin=0, vmax=0.5, highlight=[query], fontsize=8)
         ax.set_title(fill(title, 18), fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"The weights of the query at {query} over its window, by {len(maps)} versions: "
+        f"{listing(maps)}.",
+    )
 
 
 def stretched(maps: dict[str, Tensor], reach: int) -> None:
@@ -346,4 +400,7 @@ def stretched(maps: dict[str, Tensor], reach: int) -> None:
             set_ticks([place + reach + 0.5 for place in places], names, fontsize=8)
         ax.tick_params(length=0)
         ax.set(title=title, xlabel="dx", ylabel="dy")
-    plt.show()
+    show(
+        figure,
+        f"The middle of a head's bias table, offsets from {-reach} to {reach}: {listing(maps)}.",
+    )

@@ -1,12 +1,12 @@
 """Figures of lesson 04: shifted windows, the roll, regions, masks and what a token can see."""
 
-import matplotlib.pyplot as plt
 import torch
 from matplotlib import colormaps
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import panels
 
 
@@ -50,7 +50,12 @@ def shifted_windows(numbers: Tensor, pieces: Tensor, window: int, shift: int) ->
         column_cuts=window_cuts(W, window, shift),
         title=f"SW-MSA: moved by {shift}, {pieces.unique().numel()} windows",
     )
-    plt.show()
+    show(
+        figure,
+        f"The numbered grid of {H} × {W} tokens twice, coloured by window: cut into ordinary "
+        "windows of "
+        f"{window} × {window}, and into {pieces.unique().numel()} windows moved by {shift}.",
+    )
 
 
 def before_and_after_roll(before: Tensor, after: Tensor, pieces: Tensor, rolled_pieces, window):
@@ -65,7 +70,12 @@ def before_and_after_roll(before: Tensor, after: Tensor, pieces: Tensor, rolled_
     colours, rolled = colours_of(pieces), colours_of(rolled_pieces)
     draw_grid(axes[0], before, regions=colours, window_size=window, title="before the roll")
     draw_grid(axes[1], after, regions=rolled, window_size=window, title="after the roll")
-    plt.show()
+    show(
+        figure,
+        "The numbered grid before and after the roll, coloured by moved window: "
+        f"{int(before[0, 0])} stands in the "
+        f"top left corner before, {int(after[0, 0])} after.",
+    )
 
 
 def regions(maps: dict[str, Tensor], window: int | tuple[int, int]) -> None:
@@ -79,7 +89,10 @@ def regions(maps: dict[str, Tensor], window: int | tuple[int, int]) -> None:
     figure, axes = panels(len(maps), width=3.4 * max(W / H, 1), height=3.75)
     for ax, (title, ids) in zip(axes, maps.items(), strict=True):
         draw_grid(ax, ids, regions=ids, window_size=window, title=title)
-    plt.show()
+    show(
+        figure,
+        f"Grids of {H} × {W} region ids, one colour for each region: {listing(maps)}.",
+    )
 
 
 def masks(mask: Tensor, ids: Tensor | None = None) -> None:
@@ -113,7 +126,15 @@ def masks(mask: Tensor, ids: Tensor | None = None) -> None:
     )
     for ax in axes:
         ax.set_xlabel("key token, by its region")
-    plt.show()
+    show(
+        figure,
+        f"The masks of {len(mask)} windows, {N} queries down and {N} keys across: "
+        + listing(
+            f"window {n}, {share:.0%} masked"
+            for n, share in enumerate((mask < 0).double().mean((1, 2)))
+        )
+        + ".",
+    )
 
 
 def changed_tokens(changed: Tensor, window: int, shift: int) -> None:
@@ -134,7 +155,11 @@ def changed_tokens(changed: Tensor, window: int, shift: int) -> None:
         column_cuts=window_cuts(W, window, shift),
         title=f"{int(changed.sum())} of {changed.numel()} tokens answer differently",
     )
-    plt.show()
+    show(
+        figure,
+        f"The grid with ≠ in {int(changed.sum())} of {changed.numel()} tokens, those that answer "
+        "differently.",
+    )
 
 
 def damage(maps: dict[str, Tensor], window: int) -> None:
@@ -158,7 +183,12 @@ def damage(maps: dict[str, Tensor], window: int) -> None:
             fontsize=9,
         )
         ax.set_title(f"{title}\n{int(changed.sum())} of {changed.numel()} tokens", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"Which tokens of a {H} × {W} map answer differently, for {len(maps)} mistakes: "
+        + listing(f"{title}, {int(changed.sum())} tokens" for title, changed in maps.items())
+        + ".",
+    )
 
 
 def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, columns: int) -> None:
@@ -182,4 +212,11 @@ def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, col
             highlight=[token],
         )
         ax.set_title(f"{title}\n{int(seen.sum())} of {seen.numel()} tokens", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"What the token at row {token[0]}, column {token[1]} can see: "
+        + listing(
+            f"{title}, {int(seen.sum())} of {seen.numel()} tokens" for title, seen in maps.items()
+        )
+        + ".",
+    )

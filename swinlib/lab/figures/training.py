@@ -7,19 +7,23 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from swinlib.lab.pictures import show_image
+from swinlib.lab.photograph import show_image
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, panels
 from swinlib.training.runs import RecordedRun
 
 
 def banner(text: str) -> None:
     """A line that nobody overlooks, on a coloured box."""
-    figure, ax = plt.subplots(figsize=(8.5, 0.75))
+    figure, ax = plt.subplots(figsize=(8.4, 0.75))
     ax.set_position((0, 0, 1, 1))
     ax.add_patch(Rectangle((0, 0), 1, 1, facecolor=ACCENT, transform=ax.transAxes))
     ax.text(0.5, 0.47, text, ha="center", va="center", color="white", size=21, weight="bold")
     ax.axis("off")
-    plt.show()
+    show(
+        figure,
+        f"In white on orange: {text}",
+    )
 
 
 def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
@@ -40,7 +44,11 @@ def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: fl
     for ax, image, title in zip(axes, images, titles, strict=False):
         show_image(ax, image.cpu().float() / 255)
         ax.set_title(title, fontsize=7.5, loc="center", pad=2)
-    plt.show()
+    show(
+        figure,
+        f"{len(images)} small pictures in rows of {columns}, each under its title: "
+        f"{listing(dict.fromkeys(titles))}.",
+    )
 
 
 def schedule(
@@ -63,7 +71,12 @@ def schedule(
     ax.axvline(warmup_epochs, color=INK, linewidth=1, linestyle=":")
     ax.text(warmup_epochs, max(rates) * 0.06, "  the warm-up ends", fontsize=9)
     ax.set(xlabel="epoch", ylabel="learning rate", ylim=0, title=title)
-    plt.show()
+    show(
+        figure,
+        f"The learning rate over {epochs[-1]:.0f} epochs: {title}. It peaks at {max(rates):.3g}, "
+        "where the warm-up "
+        f"ends, after {warmup_epochs:g} epochs.",
+    )
 
 
 def rate_sweep(losses: dict[float, float], chosen: float) -> None:
@@ -78,7 +91,12 @@ def rate_sweep(losses: dict[float, float], chosen: float) -> None:
     ax.axvline(chosen, color=INK, linewidth=1, linestyle=":")
     ax.set(xscale="log", xlabel="learning rate, constant", ylabel="mean loss of the epoch")
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
-    plt.show()
+    show(
+        figure,
+        "The mean loss of an epoch for each of several learning rates; a dotted line marks the "
+        "rate "
+        f"{chosen:g}.",
+    )
 
 
 def curves(runs: dict[str, list[dict]]) -> None:
@@ -102,7 +120,10 @@ def curves(runs: dict[str, list[dict]]) -> None:
             ax.xaxis.get_major_locator().set_params(integer=True)
             ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
         axes[2 * row].legend(fontsize=8)
-    plt.show()
+    show(
+        figure,
+        f"Loss and accuracy over the epochs, in training and validation: {listing(runs)}.",
+    )
 
 
 def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
@@ -128,7 +149,10 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     ax.legend(fontsize=9, loc="lower right")
-    plt.show()
+    show(
+        figure,
+        f"Validation accuracy against the {measure}: {listing(groups)}.",
+    )
 
 
 def validation_accuracy(run: RecordedRun) -> float:
@@ -192,7 +216,12 @@ def compare_recipes(
     ax.invert_yaxis()
     ax.margins(x=0.22, y=0.1)
     ax.set_xlabel(f"validation accuracy in per cent; in brackets against “{whole}”")
-    plt.show()
+    show(
+        figure,
+        "Validation accuracies of recipes, a dot for each run: "
+        + listing(f"{name}, {fmean(own):.1f} %" for name, own in values.items())
+        + ".",
+    )
     return differences
 
 
@@ -217,7 +246,11 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
             ax.plot(0, 0, "+", color=INK, markersize=7)
             ax.set_title(f"{'' if head else name}\nhead {head + 1}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.6, label="bias, added to the score")
-    plt.show()
+    show(
+        figure,
+        "Learned bias tables, purple for more and orange for less, a panel for each head: "
+        f"{listing(tables)}.",
+    )
 
 
 def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
@@ -241,7 +274,14 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set(xlabel="taken for", ylabel="is", title=title or "of each class, per cent taken for …")
     ax.tick_params(length=0)
-    plt.show()
+    show(
+        figure,
+        f"A table of {len(names)} × {len(names)} classes: what each picture is, down, and what it "
+        "was taken for, "
+        "across, in per cent of the class. Rightly named: "
+        + listing(f"{name} {shares[i, i]:.0%}" for i, name in enumerate(names))
+        + ".",
+    )
 
 
 def attention_maps(
@@ -285,7 +325,11 @@ def attention_maps(
             own[0].set_ylabel(names[number], fontsize=9)
         if scores:
             _score_bars(own[-1], scores[number])
-    plt.show()
+    show(
+        figure,
+        f"{len(rows)} pictures with one place marked, each beside maps of where that place looks: "
+        f"{listing(rows[0][2])}.",
+    )
 
 
 def _score_bars(ax, scores: dict[str, float]) -> None:

@@ -11,7 +11,8 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from swinlib.lab.grids import draw_grid
+from swinlib.lab.figures.grid import draw_grid
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
 
 # Lines over a photograph: white on black, so that they show on light and on dark.
@@ -72,7 +73,12 @@ def looks_at(
         kept = kept.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
         walls = None if where.all() else window
         draw_photograph(ax, 1 - kept * (1 - image), patch, walls, token, title)
-    plt.show()
+    show(
+        figure,
+        f"The photograph {len(seen)} times, with the token at row {token[0]}, column {token[1]} "
+        "framed and pale "
+        f"where it does not look: {listing(seen)}.",
+    )
 
 
 def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
@@ -84,14 +90,19 @@ def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
         windows: (num_windows, M, M), the numbers again.
     """
     n, M = windows.shape[:2]
-    figure = plt.figure(figsize=(9.2, 2.6), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 2.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3.2, 6.0])
     draw_grid(left.subplots(), numbers, regions=window_of, window_size=M, title="the map")
     columns = -(-n // 2) if n > 6 else n
     for number, ax in enumerate(right.subplots(-(-n // columns), columns, squeeze=False).flat):
         colours = torch.full((M, M), number)
         draw_grid(ax, windows[number], regions=colours, fontsize=10, title=f"window {number}")
-    plt.show()
+    show(
+        figure,
+        f"A map of {numbers.shape[0]} × {numbers.shape[1]} numbered tokens, coloured by window, "
+        "and beside it the "
+        f"{n} windows of {M} × {M} in their order, each with its numbers.",
+    )
 
 
 def pulled_apart(windows: Tensor, rows: int, columns: int) -> None:
@@ -113,7 +124,12 @@ def pulled_apart(windows: Tensor, rows: int, columns: int) -> None:
     ax.axis("off")
     ax.set_title(f"{len(windows)} windows, numbered as in the batch", fontsize=9)
     figure.subplots_adjust(0, 0, 1, 0.95)
-    plt.show()
+    show(
+        figure,
+        f"The photograph as {len(windows)} windows with gaps between them, in {rows} rows of "
+        f"{columns}, numbered "
+        "from 0 like words on a page.",
+    )
 
 
 def attention_matrices(matrices: dict[str, Tensor]) -> None:
@@ -141,7 +157,11 @@ def attention_matrices(matrices: dict[str, Tensor]) -> None:
         handles=[Patch(facecolor=PALE, edgecolor=INK, label="never computed")],
         loc="outside lower center",
     )
-    plt.show()
+    show(
+        figure,
+        f"Attention weights of all {N} × {N} pairs of tokens, queries down and keys across: "
+        f"{listing(matrices)}. What is never computed is pale.",
+    )
 
 
 def counted_cost(
@@ -160,7 +180,7 @@ def counted_cost(
         stages: name to (global, in windows), multiply-adds of one attention in this stage.
     """
     figure, (ax, bars) = plt.subplots(
-        1, 2, figsize=(9.0, 3.5), layout="constrained", width_ratios=[1.15, 1]
+        1, 2, figsize=(8.4, 3.5), layout="constrained", width_ratios=[1.15, 1]
     )
     ax.plot(sides, [c / 1e9 for c in cost_global], **GLOBAL)
     ax.plot(sides, [c / 1e9 for c in cost_windows], **WINDOWS)
@@ -187,7 +207,16 @@ def counted_cost(
     bars.tick_params(axis="x", length=0)
     bars.set(ylabel="multiply-adds, billions", title="in the four stages of Swin-T, 224 x 224")
     bars.legend()
-    plt.show()
+    show(
+        figure,
+        "Left, multiply-adds against the side of the map, both logarithmic: global attention rises "
+        "more "
+        f"steeply than attention in windows, from {sides[0]} to {sides[-1]} tokens a side. Right, "
+        "bars "
+        "for the stages of Swin-T; global to windows is "
+        + listing(f"{whole / windows:.1f} to 1" for whole, windows in stages.values())
+        + ".",
+    )
 
 
 def recorded_growth(rows: list[dict]) -> None:
@@ -198,7 +227,7 @@ def recorded_growth(rows: list[dict]) -> None:
             the `bytes` held at the worst moment, and `bytes_of_weights`, what keeping the attention
             weights would take.
     """
-    figure, (time, memory) = plt.subplots(1, 2, figsize=(9.0, 3.3), layout="constrained")
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
     sizes = [row["size"] for row in rows]
     for kind, look in (("global", GLOBAL), ("windows", WINDOWS)):
         time.plot(sizes, [row[kind]["milliseconds"] for row in rows], **look)
@@ -219,7 +248,17 @@ def recorded_growth(rows: list[dict]) -> None:
         ax.legend(fontsize=8, loc="upper left")
     time.set_xlim(sizes[0] / 1.35)
     memory.set_ylim(top=30 * memory.get_ylim()[1])
-    plt.show()
+    show(
+        figure,
+        "Milliseconds and memory of one attention against the picture's side, global and in "
+        "windows. "
+        "Global takes "
+        + listing(
+            f"{row['global_over_windows']:.0f} times as long at {row['size']} pixels"
+            for row in rows
+        )
+        + ".",
+    )
 
 
 def _log_sides(ax: Axes, sides: list[int], ylabel: str, title: str) -> None:
@@ -254,7 +293,13 @@ def padding(
     axes[0].set_title(f"{H} x {W} tokens, padding hatched", fontsize=10)
     draw_grid(axes[1], real, shades=real.float().sqrt(), cmap="cividis", vmin=0, vmax=window)
     axes[1].set_title(f"real tokens in each window, of {window**2}", fontsize=10)
-    plt.show()
+    show(
+        figure,
+        f"Left, the photograph of {h} × {w} tokens padded to {H} × {W} under its windows. Right, "
+        "how many real "
+        f"tokens each of the {real.numel()} windows holds: {window**2} inside, "
+        f"{int(real[0, -1])} at the right edge, {int(real[-1, -1])} in the corner.",
+    )
 
 
 def share_to_padding(share: Tensor) -> None:
@@ -267,7 +312,13 @@ def share_to_padding(share: Tensor) -> None:
     percent = [[f"{100 * value:.0f}%" if value else "" for value in row] for row in share.tolist()]
     draw_grid(axes[0], percent, shades=share, cmap="cividis", vmin=0, vmax=1, fontsize=9)
     axes[0].set_title("share of attention that goes to padding", fontsize=10)
-    plt.show()
+    show(
+        figure,
+        f"A grid of {share.shape[0]} × {share.shape[1]} windows with the share of attention that "
+        "goes to padding: "
+        f"{share[0, 0]:.0%} inside, {share[0, -1]:.0%} at the right edge, {share[-1, -1]:.0%} in "
+        "the corner.",
+    )
 
 
 def looks_for(
@@ -295,7 +346,12 @@ def looks_for(
         handles=[Patch(facecolor=PALE, edgecolor=INK, label="behind a wall: cannot look")],
         loc="outside lower center",
     )
-    plt.show()
+    show(
+        figure,
+        f"The photograph with its windows and the token at row {token[0]}, column {token[1]} "
+        "framed, and maps of "
+        f"where its attention goes: {listing(weights)}.",
+    )
 
 
 def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) -> None:
@@ -309,7 +365,10 @@ def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) 
     figure, axes = panels(len(images), width=2.7, height=3.9)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
         draw_photograph(ax, image, patch, window, title=title)
-    plt.show()
+    show(
+        figure,
+        f"The photograph under the walls of its windows: {listing(images)}.",
+    )
 
 
 def mosaics(maps: dict[str, Tensor]) -> None:
@@ -335,4 +394,8 @@ def mosaics(maps: dict[str, Tensor]) -> None:
         else:
             note = f"{wrong} tokens differ"
         ax.set_title(f"{fill(title, 21)}\n{note}", fontsize=9)
-    plt.show()
+    show(
+        figure,
+        f"Mosaics of the photograph, one colour for each token, by {len(maps)} versions: "
+        f"{listing(maps)}.",
+    )

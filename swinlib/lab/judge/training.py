@@ -287,6 +287,8 @@ def decay(subject: Subject) -> dict:
     """
     model = subject.make()
     told = SimpleNamespace(
+        modules=lambda: [told],
+        parameters=model.parameters,
         named_parameters=model.named_parameters,
         no_weight_decay=lambda: _told(model, "no_weight_decay"),
         no_weight_decay_keywords=lambda: _told(model, "no_weight_decay_keywords"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from swinlib import attention, image_to_patches, patches_to_image
 from swinlib.lab.drawing import GREY, Drag, Drawing, part
-from swinlib.lab.pictures import photograph
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 

@@ -9,6 +9,7 @@ from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place, places
 from swinlib.lab.style import ACCENT, CALM
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
+from swinlib.shift import shifted_window_mask
 
 CELL, LEFT, TOP, RIGHT = 20, 8, 30, 370  # pixels
 NEIGHBOURS = {"above": (-1, 0), "below": (1, 0), "left": (0, -1), "right": (0, 1)}
@@ -26,13 +27,29 @@ def where_they_meet(variant: Variant, row: int, column: int) -> dict[str, str]:
             found[name] = "the whole map"
         elif _window_of(row, column) == _window_of(*other):
             found[name] = "a window"
-        elif variant.shifts and _window_of(row, column, WINDOW // 2) == _window_of(
-            *other, WINDOW // 2
-        ):
+        elif variant.shifts and _meet_shifted((row, column), other, variant.other_mask):
             found[name] = "a shifted window"
+        elif variant.merging and _window_of(row // 2, column // 2) == _window_of(
+            other[0] // 2, other[1] // 2
+        ):
+            found[name] = "a window after merging"
         else:
             found[name] = NOWHERE
     return found
+
+
+def _meet_shifted(token: tuple[int, int], other: tuple[int, int], other_mask: bool) -> bool:
+    """Whether two neighbours attend to each other in a shifted window."""
+    shift = WINDOW // 2
+    if _window_of(*token, shift) != _window_of(*other, shift):
+        return False
+    if not other_mask:  # the right one hides no neighbour
+        return True
+    rolled = [((row - shift) % SIDE, (column - shift) % SIDE) for row, column in (token, other)]
+    window = rolled[0][0] // WINDOW * (SIDE // WINDOW) + rolled[0][1] // WINDOW
+    places = [row % WINDOW * WINDOW + column % WINDOW for row, column in rolled]
+    mask = shifted_window_mask(2 * SIDE, SIDE // 2, (WINDOW, WINDOW), (shift, shift))
+    return mask[window, places[0], places[1]].item() == 0
 
 
 def _window_of(row: int, column: int, shift: int = 0) -> tuple[int, int]:
@@ -110,7 +127,7 @@ def _who(meet: dict[str, str], missing: str) -> str:
     unseen = [name for name, where in meet.items() if where == NOWHERE]
     if unseen:
         return f"It never meets its neighbour {' and '.join(unseen)}, and has to guess."
-    if missing == "mask":
+    if missing in ("mask", "other_mask"):
         return "It meets all its neighbours, and strangers from the other side of the map."
     return "It meets all its neighbours."
 

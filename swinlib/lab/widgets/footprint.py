@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from swinlib import PatchMerging, SwinTransformerBlock
 from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, on, part
-from swinlib.lab.pictures import photograph
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM
 from swinlib.lab.widgets.explorer import Explorer, Number, Switch
 

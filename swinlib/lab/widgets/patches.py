@@ -9,7 +9,7 @@ from torch import Tensor
 
 from swinlib import image_to_patches, msa_flops, pad_to_multiple, patches_to_image
 from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, part, short
-from swinlib.lab.pictures import photograph
+from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK, tint
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 

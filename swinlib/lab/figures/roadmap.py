@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, INK, PALE
 
 # lesson: the pieces that it lights
@@ -15,6 +16,8 @@ LIT = {
     "06": {"merge"},
     "07": {"stage", "merge", "patch", "head", "mlp", "windows", "shift", "bias", "attention"},
     "08": {"training"},
+    "10": {"tuning", "head"},
+    "11": {"stage", "merge", "patch", "dense"},
 }
 
 
@@ -22,14 +25,14 @@ def roadmap(lesson: str) -> None:
     """Draw the map with a lesson's piece lit, which is also framed and marked with its number.
 
     Args:
-        lesson: "01" to "08".
+        lesson: a key of `LIT`.
 
     Raises:
         ValueError: another lesson.
     """
     if lesson not in LIT:
         raise ValueError(f"lesson must be one of {', '.join(LIT)}, got {lesson!r}")
-    figure, ax = plt.subplots(figsize=(9.2, 3.1), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 3.1), layout="constrained")
     ax.set(xlim=(-0.4, 93), ylim=(-0.5, 30.5))
     ax.axis("off")
     lit = LIT[lesson]
@@ -79,6 +82,7 @@ def roadmap(lesson: str) -> None:
             x += 9.8
     arrow(x + 0.1, 24, 1.5)
     box("head", x + 1.7, 21, 6, 6, "mean,\nhead")
+    box("dense", 81, 16, 11, 4.2, "11 every token")
 
     # A pair of blocks, opened.
     ax.plot([20.8, 2.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
@@ -95,5 +99,12 @@ def roadmap(lesson: str) -> None:
     box("shift", 30, 7.2, 27, 4.2, "04 SW-MSA, shifted windows + mask")
     arrow(57.1, 9.3, 1.7)
     box("mlp", 59, 7.2, 9, 4.2, "07 MLP")
-    box("training", 81, 0, 11, 15, "08 training\non CIFAR-10")
-    plt.show()
+    box("training", 81, 8, 11, 7, "08 training\non CIFAR-10")
+    box("tuning", 81, 0, 11, 6.6, "10 your own\npictures")
+    show(
+        figure,
+        "The whole model as boxes in a row: image, patch embedding, four stages of blocks with a "
+        "merging "
+        "between each two, mean and head; below them a pair of blocks, opened. Lit: "
+        f"{listing(sorted(lit))}.",
+    )

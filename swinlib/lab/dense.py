@@ -1,0 +1,88 @@
+"""Dense tasks, an answer for every token: trained, counted, and looked at place by place.
+
+fingerprints.py and mosaics.py each have one.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swinlib.training.devices import autocast
+from swinlib.training.loop import parameter_groups
+
+
+def first_weights(model: nn.Module, spread: float) -> None:
+    """Draw the linear layers' weights anew, with this spread; narrow models begin faster so."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=spread)
+
+
+def fit(
+    model: nn.Module,
+    draw: Callable[[], tuple[Tensor, Tensor]],
+    steps: int,
+    peak: float,
+    *,
+    scores: Callable[[Tensor], Tensor] | None = None,
+    weight_decay: float = 0.01,
+    precision: str = "float32",
+    on_step: Callable[[dict], None] | None = None,
+) -> nn.Module:
+    """Train with AdamW and a one-cycle learning rate, on new pictures in every step.
+
+    Args:
+        model: changed in place.
+        draw: gives a batch: pictures, and the answers ``(B, h, w)`` of int64.
+        steps: of the optimiser.
+        peak: highest learning rate.
+        scores: pictures to ``(B, K, h, w)``; default: the model.
+        weight_decay: not of norms, biases and bias tables.
+        precision: "float32", or "bfloat16" for autocast.
+        on_step: called with step (from 1), steps, loss, seconds.
+
+    Returns:
+        The model, in eval mode.
+    """
+    start = time.perf_counter()
+    optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay), lr=peak)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps)
+    for step in range(1, steps + 1):
+        pictures, wanted = draw()
+        with autocast(pictures.device, precision):
+            found = (scores or model)(pictures).float()
+        loss = F.cross_entropy(found, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if on_step:
+            seconds = time.perf_counter() - start
+            on_step({"step": step, "steps": steps, "loss": loss.item(), "seconds": seconds})
+    return model.eval()
+
+
+def places(side: int, walls: tuple[int, ...]) -> Tensor:
+    """Where every token stands, ``(side, side)`` of int64.
+
+    Args:
+        side: of the map, in tokens.
+        walls: sides of the (unshifted) windows in tokens of this map, the smallest first, each a
+            multiple of the one before.
+
+    Returns:
+        0 inside a window; n beside a wall of the first n sizes, in whose other window a neighbour
+        is, at the map's edge too; then, one more, at the map's edge, and two more at its corner.
+    """
+    at = torch.arange(side)
+    edge = (at == 0) | (at == side - 1)
+    place = torch.zeros(side, side, dtype=torch.int64)
+    place[edge[:, None] | edge] = len(walls) + 1
+    place[edge[:, None] & edge] = len(walls) + 2
+    for number, window in enumerate(walls, 1):
+        wall = ((at % window == 0) | (at % window == window - 1)) & ~edge
+        place[wall[:, None] | wall] = number
+    return place

@@ -1,0 +1,111 @@
+"""A folder of pictures and a start, for a lesson that must run on the learner's own and on none."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from swinlib import published, training
+from swinlib.training.shapes import SHAPE_CLASSES, draw_shapes
+
+MINE, SHIPPED = Path("../data/my_pictures"), Path("../data/runs/laptop_seed2")
+ONLINE = "swin_tiny_torchvision"
+# A kernel's temporary folders go when it ends.
+_FOLDERS: list[tempfile.TemporaryDirectory] = []
+
+
+def choose_pictures(per_class: int = 12, tests: int = 30) -> Path:
+    """The folder ``data/my_pictures`` if somebody has put pictures there, else a drawn one.
+
+    Args:
+        per_class: drawn pictures to learn from, of each class.
+        tests: the same to test with.
+
+    Returns:
+        A folder with train/<class> and test/<class>, or with classes alone.
+    """
+    return MINE if MINE.is_dir() else draw_folder(per_class, tests)
+
+
+def draw_folder(per_class: int, tests: int, size: int = 40) -> Path:
+    """Ten classes of shapes as picture files, in a folder that goes when Python ends.
+
+    Args:
+        per_class, tests: pictures of each class to learn from, and to test with.
+        size: of the longer side, in pixels; every second picture is lower than wide.
+    """
+    _FOLDERS.append(tempfile.TemporaryDirectory())
+    root = Path(_FOLDERS[-1].name) / "shapes"
+    for split, count, seed in (("train", per_class, 5), ("test", tests, 6)):
+        images, labels = draw_shapes(len(SHAPE_CLASSES) * count, seed, size)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            folder = root / split / SHAPE_CLASSES[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = image.permute(1, 2, 0).numpy()
+            cut = (number // len(SHAPE_CLASSES)) % 2  # some rows above and below
+            Image.fromarray(pixels[cut : size - cut]).save(folder / f"{number:04}.png")
+    return root
+
+
+def choose_start() -> str:
+    """What to start from: Swin-T if it is here or can be fetched, else the shipped CIFAR model.
+
+    The environment variable SWINLIB_START chooses: "shipped", or what `training.start_from` takes.
+    """
+    chosen = os.environ.get("SWINLIB_START")
+    if chosen:
+        return str(SHIPPED) if chosen == "shipped" else chosen
+    try:
+        return str(published.fetch(ONLINE))
+    except (published.DownloadError, OSError):
+        return str(SHIPPED)
+
+
+def three_ways(config: training.TrainConfig) -> dict[str, training.TrainConfig]:
+    """Lesson 10's ways to a classifier, each with about the same computing.
+
+    Args:
+        config: of fine-tuning, all of the model.
+    """
+    scratch = {"weights": None, "head_rate": 1.0, "layer_decay": 1.0, "learning_rate": 1e-3}
+    return {
+        "from scratch": config.replace(**scratch),
+        # A step without the backward pass through the backbone costs about a third.
+        "head only": config.replace(freeze="backbone", epochs=3 * config.epochs),
+        "all of it": config,
+    }
+
+
+def small_start(start: str) -> training.TrainConfig:
+    """Lesson 10's configuration: everything in memory, twelve epochs.
+
+    Args:
+        start: as `choose_start` gives it. The shipped model is narrow, which bears a larger rate.
+    """
+    config = training.start_from(start, training.preset("finetune"))
+    return config.replace(
+        stream=False,
+        crop_padding=config.image_size // 16,
+        batch_size=25,
+        epochs=12,
+        warmup_epochs=1,
+        learning_rate=1e-3 if Path(start) == SHIPPED else 2e-4,
+        precision="float32",
+    )
+
+
+def main() -> None:
+    """Prints the test accuracies of three seeds: `python -m swinlib.lab.own`, in notebooks/."""
+    config = small_start(str(SHIPPED))
+    data = training.load_dataset(draw_folder(12, 30), "imagefolder", config=config)
+    found = {}
+    for name, way in three_ways(config).items():
+        runs = [training.train(way.replace(seed=seed), data, "cpu") for seed in range(3)]
+        found[name] = [round(run.test_accuracy, 4) for run in runs]
+    print(json.dumps({"test_accuracy": found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What a cell shows, in every form that a page may ask for.
+
+A live page takes the `text/html`: pictures that a screen reader can name, colours that suit a light
+and a dark theme, folded hints. Beside it stand the plain forms that stored notebooks keep
+(`tools/nbtool.py` drops the HTML), that GitHub shows and that tests compare: a PNG whose metadata
+hold its description, where nbconvert looks for it; Markdown; text.
+"""
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+from pygments.style import Style
+from pygments.token import Comment, Keyword, Name, Number, Operator, String
+
+DPI = 100  # pixels of the page to an inch of a figure
+SHARP = 2  # pixels of the picture to one of the page, for screens that have as many
+WIDEST = 8.4  # inches: JupyterLab's column in a window of 1280 pixels has 848
+MARGIN = 0.08  # inches around what is drawn
+PAPER = "#f7f8fa"  # not white, which glares on a dark page
+CORNER = 8  # radius, in pixels of the page
+
+
+class Picture:
+    """A picture that says what it shows.
+
+    Attributes:
+        png: its bytes.
+        alt: what it shows, in a sentence or two.
+        size: (width, height) on the page, in pixels.
+        letters: height of the smallest ones on the page, in pixels; None where there are none.
+    """
+
+    def __init__(self, png: bytes, alt: str, size: tuple[int, int], letters: float | None = None):
+        self.png, self.alt, self.size, self.letters = png, alt, size, letters
+
+    def _repr_mimebundle_(self, **kwargs):
+        data = base64.b64encode(self.png).decode()
+        width, height = self.size
+        about = {"alt": self.alt, "width": width, "height": height}
+        if self.letters is not None:
+            about["letters"] = self.letters
+        html = (
+            f'<img alt="{escape(self.alt)}" width="{width}" height="{height}" '
+            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
+        )
+        bundle = {"text/plain": repr(self), "image/png": data, "text/html": html}
+        return bundle, {"image/png": about}
+
+    def __repr__(self) -> str:
+        return "<Figure>"  # stored and compared: what a picture says may depend on a training
+
+
+def _colour(name: str, otherwise: str) -> str:
+    """What JupyterLab's theme has for it; on other pages a colour to read on light and on dark."""
+    return f"var(--jp-mirror-editor-{name}-color,{otherwise})"
+
+
+class Themed(Style):
+    """Pygments' style in the colours of JupyterLab's own cells."""
+
+    styles = {
+        Comment: "italic " + _colour("comment", "#7d8590"),
+        Keyword: "bold " + _colour("keyword", "#2e8b57"),
+        Operator.Word: "bold " + _colour("keyword", "#2e8b57"),
+        Name.Builtin: _colour("builtin", "#2e8b57"),
+        Name.Decorator: _colour("meta", "#9b6dd7"),
+        Name.Function: _colour("def", "#3b82c4"),
+        Name.Class: _colour("def", "#3b82c4"),
+        Number: _colour("number", "#2e8b57"),
+        String: _colour("string", "#c0504d"),
+    }
+
+
+class Code:
+    """Python that a page shows in colours, with `title` above it."""
+
+    def __init__(self, code: str, title: str = ""):
+        self.code, self.title = code, title
+
+    def _repr_html_(self) -> str:
+        title = f"<div><code>{escape(self.title)}</code></div>" if self.title else ""
+        return title + code_html(self.code)
+
+    def _repr_markdown_(self) -> str:
+        title = f"`{self.title}`\n" if self.title else ""
+        return f"{title}```python\n{self.code}\n```"
+
+    def __repr__(self) -> str:
+        return f"# {self.title}\n{self.code}" if self.title else self.code
+
+
+def code_html(code: str) -> str:
+    """Python as HTML in the colours of the page's theme; long lines scroll, and never break."""
+    style = "white-space:pre;word-break:normal;overflow-x:auto;margin:4px 0;padding:6px 8px"
+    look = "background:transparent;color:inherit;line-height:1.4"
+    lines = highlight(code, PythonLexer(), HtmlFormatter(nowrap=True, noclasses=True, style=Themed))
+    return f'<pre style="{style};{look}">{lines.rstrip()}</pre>'
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure of pyplot's below the cell, and close it.
+
+    Args:
+        alt: what it shows, in a sentence or two, for those who do not see it.
+
+    Raises:
+        ValueError: it says nothing, or the figure is wider than a page's column.
+    """
+    if not alt.strip():
+        raise ValueError("alt must say what the figure shows, got nothing")
+    if figure.get_figwidth() > WIDEST + 1e-6:
+        raise ValueError(
+            f"figure is {figure.get_figwidth():.1f} inches wide, a column has {WIDEST}: draw it "
+            "narrower or in rows"
+        )
+    try:
+        display(picture(figure, alt))
+    finally:
+        plt.close(figure)
+
+
+def picture(figure: Figure, alt: str) -> Picture:
+    """A figure as a card with round corners, which suits a light page and a dark one."""
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer,
+        format="png",
+        dpi=SHARP * DPI,
+        facecolor=PAPER,
+        bbox_inches="tight",
+        pad_inches=MARGIN,
+        pil_kwargs={"compress_level": 1},
+    )
+    card = Image.open(buffer)
+    about = PngInfo()
+    about.add_text("Software", card.info["Software"])
+    card = card.convert("RGB")
+    corners = Image.new("1", card.size)
+    edge = (card.width - 1, card.height - 1)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, *edge), SHARP * CORNER, fill=1)
+    card.putalpha(corners.convert("L"))
+    buffer = io.BytesIO()
+    card.save(buffer, "PNG", pnginfo=about)
+    size = round(card.width / SHARP), round(card.height / SHARP)
+    return Picture(buffer.getvalue(), " ".join(alt.split()), size, smallest_letters(figure))
+
+
+def smallest_letters(figure: Figure) -> float | None:
+    """Height of a figure's smallest letters on the page, in pixels, as CSS counts font sizes."""
+    shown = [
+        text.get_fontsize()
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and is_drawn(text)
+    ]
+    return round(min(shown) * DPI / 72, 1) if shown else None
+
+
+def is_drawn(text: Text) -> bool:
+    """Whether nothing that a text belongs to is hidden, such as the axis of tick labels."""
+    axes = text.axes
+    if axes is None:
+        return True
+    ticks = [*axes.xaxis.get_ticklabels(which="both"), *axes.yaxis.get_ticklabels(which="both")]
+    return axes.get_visible() and (axes.axison or text not in [*ticks, axes.xaxis.label])
+
+
+def listing(things: Iterable) -> str:
+    """Things in words, on one line: "a, b and c"; with semicolons where they hold commas."""
+    words = [" ".join(str(thing).split()) for thing in things]
+    if any("," in word for word in words):
+        return "; ".join(words)
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
