@@ -103,7 +103,8 @@ def stream(text, name="stdout"):
 def shown(**data):
     names = {"plain": "text/plain", "html": "text/html", "png": "image/png", "widget": WIDGET_VIEW}
     data = {names[key]: value for key, value in data.items()}
-    return {"data": data, "metadata": {}, "output_type": "display_data"}
+    about = {"image/png": {"alt": "what it shows"}} if "image/png" in data else {}
+    return {"data": data, "metadata": about, "output_type": "display_data"}
 
 
 def notebook(*cells):
