@@ -575,7 +575,7 @@ class SwinTransformer(nn.Module):
         ]
         stages = r"^layers\.(\d+)"
         return {
-            "stem": r"^(patch_embed|absolute_pos_embed)",
+            "stem": r"^(?:patch_embed|absolute_pos_embed)",
             "blocks": stages if coarse else blocks,
         }
 

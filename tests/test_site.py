@@ -23,7 +23,6 @@ import website  # noqa: E402
 from nbcompare import decode, indistinguishable, lighter  # noqa: E402
 from nbform import WIDGET_VIEW, text  # noqa: E402
 from swinlib import training  # noqa: E402
-from swinlib.lab import drawing  # noqa: E402
 from swinlib.lab.widgets.shift import ShiftMaskExplorer  # noqa: E402
 
 CHROMIUM = browser.find_browser()
@@ -152,7 +151,7 @@ def is_explorer(data: dict) -> bool:
 def test_faults_are_noticed(chromium, tmp_path):
     """What `test_walk` looks for; it would pass without."""
     wide = '<p style="width: 3000px">wide</p><img src="gone.png" alt="x"><img src="dot.svg">'
-    article = '<div class="bd-article"><svg></svg></div>'
+    article = '<div class="bd-article"><p><svg></svg></p></div>'
     script = '<script src="http://another.example/a.js"></script><script>nowhere()</script>'
     (tmp_path / "bad.html").write_text(f"<!doctype html>{wide}{article}{script}")
     dot = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
@@ -200,7 +199,6 @@ def test_explorer_is_stepped_through(visit):
 
 
 @needs_browser
-@pytest.mark.skipif(not hasattr(drawing, "SCRIPT"), reason="these pictures cannot be touched")
 @pytest.mark.parametrize("name", [name for name in LESSONS if name[:2] <= "08"])
 def test_what_belongs_together_lights_up(name, visit):
     """Under the pointer, without a kernel."""

@@ -86,12 +86,9 @@ def build(folder: Path) -> int:
 
 def hand(folder: Path) -> None:
     """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
-    from swinlib.lab import drawing
+    from swinlib.lab.drawing import SCRIPT
 
-    script = getattr(drawing, "SCRIPT", None)
-    words = (
-        script.read_text(encoding="utf-8") if script else "const touch = () => {}, move = touch;"
-    )
+    words = SCRIPT.read_text(encoding="utf-8")
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
