@@ -49,6 +49,7 @@ NAMES = [
     "08_cifar_training",
     "09_from_an_empty_file",
     "10_your_own_pictures",
+    "11_dense_prediction",
 ]
 
 
