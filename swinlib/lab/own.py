@@ -10,7 +10,7 @@ from PIL import Image
 from swinlib import published, training
 from swinlib.training.shapes import SHAPE_CLASSES, draw_shapes
 
-MINE, SHIPPED = Path("../data/my_pictures"), Path("../data/runs/laptop_seed2")
+MINE, SHIPPED = Path("../data/my_pictures"), Path("../data/runs/earlier_seed2")
 ONLINE = "swin_tiny_torchvision"
 # A kernel's temporary folders go when it ends.
 _FOLDERS: list[tempfile.TemporaryDirectory] = []
