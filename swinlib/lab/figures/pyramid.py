@@ -70,7 +70,7 @@ def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
         scores: a title to ``(seeds, K)``.
         class_names: K of them.
     """
-    figure, ax = plt.subplots(figsize=(9.2, 3.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")
     wide, places = 0.8 / len(scores), torch.arange(len(class_names))
     for number, (title, found) in enumerate(scores.items()):
         at = (places + (number - (len(scores) - 1) / 2) * wide).tolist()
