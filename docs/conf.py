@@ -68,7 +68,7 @@ def inline_mathematics(writer, node):
 
 
 def displayed_mathematics(writer, node):
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    writer.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>\n')
     raise_skip()
 
 

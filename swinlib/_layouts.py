@@ -16,6 +16,7 @@ HF_OUTSIDE = (
     ("patch_embed.norm", "swin.embeddings.norm"),
     ("absolute_pos_embed", "swin.embeddings.position_embeddings"),
     ("layers.{i}.downsample", "swin.encoder.layers.{i}.downsample"),
+    ("mask_token", "swin.embeddings.mask_token"),
     ("norm", "swin.layernorm"),
     ("norm{i}", "hidden_states_norms.stage{next}"),
     ("head", "classifier"),
@@ -73,7 +74,7 @@ FIRST_WEIGHTS = {
     "stages.0.blocks.0.norm1.weight": "mm",
 }
 INDEX, TABLE = ".attn.relative_position_index", ".attn.relative_position_bias_table"
-NORM = re.compile(r"norm(\d+)\.(weight|bias)")  # of a stage, in detection and segmentation
+NORM = re.compile(r"norm\d*\.(weight|bias)")  # the last, or those of stages in detection
 
 
 def models_in(state: dict) -> dict[str, str]:

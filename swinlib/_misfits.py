@@ -33,7 +33,9 @@ def explain(own, state, missing, unexpected, misshapen, resize) -> str:
 def depths_of(state) -> tuple[int, ...]:
     """Number of blocks in each stage."""
     blocks = {
-        m[0] for m in (re.match(r"layers\.(\d+)\.blocks\.\d+\.attn\.", key) for key in state) if m
+        m[0]
+        for m in (re.match(r"layers\.(\d+)\.blocks\.\d+\.attn\.qkv", key) for key in state)
+        if m
     }
     stages = [int(block.split(".")[1]) for block in blocks]
     return tuple(stages.count(i) for i in range(max(stages, default=-1) + 1))
@@ -68,7 +70,7 @@ def _likely_reason(own, state, missing, unexpected, misshapen, resize) -> str:
             "everything else and leaves the model's head as it is"
         )
     norms = [key for key in (*missing, *unexpected) if NORM.match(key)]
-    if any(NORM.match(key) for key in own) and (norms or "head.weight" in unexpected):
+    if "norm.weight" not in own and (norms or "head.weight" in unexpected):
         return (
             "the model has a norm for each of its out_indices and no head, the checkpoint has "
             "others; new_head=True takes what fits and leaves the other norms as they are"

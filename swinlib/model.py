@@ -566,16 +566,17 @@ class SwinTransformer(nn.Module):
     def group_matcher(self, coarse: bool = False) -> dict:
         """Patterns by which timm numbers the layers, for rates that decay from the head down.
 
-        A group for each block, with the merging behind it one of its own; coarse: for each stage.
+        A group for each block, the last of a stage with the merging behind it, or, if coarse, for
+        each stage; the norms go with the last. As `get_swin_layer` of the official SimMIM.
         """
         blocks = [
             (r"^layers\.(\d+)\.blocks\.(\d+)", None),
-            (r"^layers\.(\d+)\.downsample", (9999,)),
+            (r"^layers\.(\d+)\.downsample", (99999,)),  # timm's sign for "with those before"
             (r"^norm", (99999,)),
         ]
         stages = r"^layers\.(\d+)"
         return {
-            "stem": r"^(patch_embed|absolute_pos_embed)",
+            "stem": r"^(?:patch_embed|absolute_pos_embed)",
             "blocks": stages if coarse else blocks,
         }
 

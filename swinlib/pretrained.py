@@ -42,8 +42,8 @@ def load_pretrained(
         resize: resample relative position bias tables of another window size, and a position
             embedding of another image size (bicubic, as the official code does before
             fine-tuning), instead of refusing them.
-        new_head: leave the model's head as it is (with out_indices: norms of stages for which the
-            checkpoint has none), and pass over whatever the checkpoint has beyond the backbone: a
+        new_head: leave the model's head as it is, and norms in front of heads for which the
+            checkpoint has none, and pass over whatever the checkpoint has beyond the backbone: a
             head for other classes, a detector. One line says so.
         head_22k_to_1k: of a head for the 21,841 classes of ImageNet-22K take the rows that belong
             to the classes of ImageNet-1K, as the official code does.

@@ -280,7 +280,7 @@ def test_a_failing_example_shows_small_tensors_as_numbers():
     assert str(verdict).endswith("  `roll_by_slicing.hint()` helps you on.")
     assert "shift_size = (1, 1)" in verdict.example
     assert "x (1, 4, 4, 1)   yours (1, 4, 4, 1)   wanted (1, 4, 4, 1)" in verdict.example
-    assert re.search(r"0 +1 +2 +3 +15 12 13 14 +5 +6 +7 +4\n", verdict.example)
+    assert re.search(r"0 +1 +2 +3 +15\* 12\* 13\* 14\* +5 +6 +7 +4\n", verdict.example)
 
 
 # --- answers that misbehave ---------------------------------------------------------------------

@@ -49,6 +49,7 @@ NAMES = [
     "08_cifar_training",
     "09_from_an_empty_file",
     "10_your_own_pictures",
+    "11_dense_prediction",
 ]
 
 
@@ -103,7 +104,8 @@ def stream(text, name="stdout"):
 def shown(**data):
     names = {"plain": "text/plain", "html": "text/html", "png": "image/png", "widget": WIDGET_VIEW}
     data = {names[key]: value for key, value in data.items()}
-    return {"data": data, "metadata": {}, "output_type": "display_data"}
+    about = {"image/png": {"alt": "what it shows"}} if "image/png" in data else {}
+    return {"data": data, "metadata": about, "output_type": "display_data"}
 
 
 def notebook(*cells):

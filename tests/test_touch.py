@@ -169,7 +169,7 @@ def trained():
 @cache
 def recorded():
     shares = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(0))
-    return {"nothing": shares, "shift": shares.flip(1)}
+    return {"whole": shares, "shift": shares.flip(1)}
 
 
 MAKERS = {
@@ -321,6 +321,7 @@ def fits_the_screen(hand: Hand) -> None:
     """Controls and picture are seen together, and none is wider than a narrow page."""
     page = hand.page
     page.evaluate("() => scrollTo(0, 0)")
+    assert page.locator("[data-name=reset]").is_visible()
     bottom = page.locator("svg").bounding_box()
     assert bottom["y"] + bottom["height"] <= 700, "controls and picture do not fit a screen"
     page.set_viewport_size({"width": 800, "height": 800})

@@ -316,7 +316,7 @@ def test_a_damaged_one_goes_once_there_is_a_better_one(folder):
 
 
 def test_machines_that_see_different_folders(folder, monkeypatch):
-    monkeypatch.setattr(Ranks, "gather", lambda self, value: [value, "something else"])
+    monkeypatch.setattr(Ranks, "all_gather", lambda self, value: [value, "something else"])
     with pytest.raises(CheckpointError, match="must be one folder that all machines see"):
         run(checkpoints=folder)
 

@@ -24,6 +24,8 @@ METADATA = {
 MAX_BYTES = 1_500_000
 MAX_LINES = 15
 COLUMN = 848  # pixels that JupyterLab has for an output, in a window of 1280
+WORDS_A_MINUTE, LINES_A_MINUTE = 200, 17  # of prose, and of code with what it prints
+SLACK_MINUTES = 6  # "about"
 LETTERS = 9  # pixels, of a figure's smallest
 # What a cell shows on a live page, beside the plain forms that are stored: see swinlib.lab.showing.
 LIVE = "text/html"
@@ -106,6 +108,7 @@ def violations(nb: dict, size: int = 0) -> list[str]:
         *check_whole(nb, size),
         *check_ids(cells),
         *check_titles(cells),
+        *check_minutes(cells),
         *check_predictions(cells),
         *check_rebinding(cells),
     ]
@@ -163,6 +166,27 @@ def check_titles(cells: list[dict]) -> Iterator[str]:
                 if line in seen:
                     yield f"cell {number}: heading {line!r} is taken by an earlier cell"
                 seen.add(line)
+
+
+def check_minutes(cells: list[dict]) -> Iterator[str]:
+    """The minutes that the first cell promises: those of the exercises add up, the rest is read."""
+    said = re.search(r"^\| Time \|.*$", text(cells[0]["source"]), re.MULTILINE) if cells else None
+    asked = [
+        int(minutes)
+        for cell in cells
+        if cell["cell_type"] == "markdown"
+        for minutes in re.findall(r"importance [●○]+ · (\d+) minutes", text(cell["source"]))
+    ]
+    if not said or not asked:
+        return
+    words = sum(len(text(c["source"]).split()) for c in cells if c["cell_type"] == "markdown")
+    lines = sum(text(c["source"]).count("\n") + 1 for c in cells if c["cell_type"] == "code")
+    reading, exercises = words / WORDS_A_MINUTE + lines / LINES_A_MINUTE, 5 * -(-sum(asked) // 5)
+    found = [int(number) for number in re.findall(r"\d+", said.group())]
+    if not found or abs(found[0] - reading) > SLACK_MINUTES:
+        yield f"cell 1: {said.group()!r}: reading takes about {reading:.0f} minutes"
+    if exercises not in found[1:]:
+        yield f"cell 1: {said.group()!r}: the exercises say {exercises} minutes together"
 
 
 def check_predictions(cells: list[dict]) -> Iterator[str]:

@@ -86,12 +86,9 @@ def build(folder: Path) -> int:
 
 def hand(folder: Path) -> None:
     """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
-    from swinlib.lab import drawing
+    from swinlib.lab.drawing import SCRIPT
 
-    script = getattr(drawing, "SCRIPT", None)
-    words = (
-        script.read_text(encoding="utf-8") if script else "const touch = () => {}, move = touch;"
-    )
+    words = SCRIPT.read_text(encoding="utf-8")
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
 
 
@@ -166,11 +163,14 @@ def api() -> str:
         parts.append(f"## import {package.__name__}" if package is swinlib else TRAINING)
         modules: dict[str, list[str]] = {}
         for name in package.__all__:
-            module = getattr(getattr(package, name), "__module__", package.__name__)
+            thing = getattr(package, name)
+            module = thing.__name__ if inspect.ismodule(thing) else package.__name__
+            module = getattr(thing, "__module__", module)
             modules.setdefault(module, []).append(name)
         for module, names in modules.items():
             about = inspect.getdoc(sys.modules[module]).splitlines()[0]
-            parts.append(f"### {module}\n\n{about}")
+            is_name = module.rpartition(".")[-1] in names  # which says this of itself
+            parts.append(f"### {module}" + ("" if is_name else f"\n\n{about}"))
             parts += [directive(package.__name__, name, getattr(package, name)) for name in names]
     return "\n\n".join(parts) + "\n"
 
@@ -178,7 +178,10 @@ def api() -> str:
 def directive(package: str, name: str, thing) -> str:
     """What lets Sphinx show a public name; of a dictionary, which has no docstring, its keys."""
     if isinstance(thing, dict):
-        about = f".. py:data:: {package}.{name}\n\n   A dictionary of {', '.join(thing)}."
+        about = f".. py:currentmodule:: {package}\n\n.. py:data:: {name}\n\n   A dictionary of "
+        about += ", ".join(thing) + "."
+    elif inspect.ismodule(thing):
+        about = f".. automodule:: {package}.{name}\n   :members:"
     elif inspect.isclass(thing) and issubclass(thing, Exception):
         about = f".. autoexception:: {package}.{name}"
     else:

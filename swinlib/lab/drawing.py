@@ -193,8 +193,9 @@ class Drawing:
         self.shapes.append(("field", place | parts | {"drag": drag, "follow": follow}))
 
     def handle(self, panel: str, x: float, y: float, drag: Sequence[Drag]) -> None:
-        """A small square around (x, y) to drag by; `panel` says what it drags."""
-        self.rect(x - 5, y - 5, 10, 10, WHITE, ACCENT, 2)
+        """A small square on its corner at (x, y), to drag by; `panel` says what it drags."""
+        for half, colour in ((7, WHITE), (5.5, ACCENT)):
+            self.polygon([(x - half, y), (x, y - half), (x + half, y), (x, y + half)], colour)
         self.touch(panel, x - 8, y - 8, 16, rows=(Part(name=panel),), drag=drag)
 
     def place(self, panel: str, row: int = 0, column: int = 0) -> Part:
@@ -339,8 +340,8 @@ class Drawing:
                 left, top = x + j * cell, y + i * cell
                 with self.moving(*(keys[i][j] if keys else (None, None))):
                     if keys:
-                        gap = 0.5 if cell >= 9 and gaps else 0
-                        self.rect(left + gap, top + gap, cell - 2 * gap, cell - 2 * gap, fill)
+                        edge = WHITE if cell >= 9 and gaps else "none"
+                        self.rect(left, top, cell, cell, fill, edge)
                     if texts is not None:
                         self.text(left + cell / 2, top + cell / 2, texts[i][j], size, fill=on(fill))
         for i in row_cuts:

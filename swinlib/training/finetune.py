@@ -34,9 +34,11 @@ STANDARD = {"in_chans": 3, "qkv_bias": True, "ape": False, "patch_norm": True}
 def start_from(weights, config) -> TrainConfig:
     """The configuration with which a run starts from weights and has the model that they fit.
 
-    weights: a checkpoint in any layout that `load_pretrained` reads, the folder of a finished run,
-        or the name of a published checkpoint (see swinlib.published), which is downloaded once.
-    config: says all the rest; ``preset("finetune")``, for instance.
+    Args:
+        weights: a checkpoint in any layout that `load_pretrained` reads, the folder of a finished
+            run, or the name of a published checkpoint (see swinlib.published), which is downloaded
+            once.
+        config: says all the rest; ``preset("finetune")``, for instance.
 
     The model's fields, ``image_size``, ``mean`` and ``std`` come from the weights. Change what
     should differ afterwards: with another ``window_size`` the bias tables are resampled, while

@@ -564,6 +564,32 @@ def mask_zero_shift(H, W, M, s):
     return official_mask(H, W, M, M // 2)
 
 
+def regions_in_windows(H, W, M, s):
+    rows, columns = round_about(H, s), round_about(W, s)
+    return cut(rows[:, None] * 2 + columns * 1, (M, M))
+
+
+def mask_slightly_lower(H, W, M, s):
+    labels = regions_in_windows(H, W, M, s)
+    return -(labels[:, None] != labels[:, :, None]).float()
+
+
+def mask_hides_keys(H, W, M, s):
+    came_round = regions_in_windows(H, W, M, s) > 0
+    return torch.stack([came_round] * M**2, dim=1) * -100.0
+
+
+def mask_other_window(H, W, M, s):
+    labels = regions_in_windows(H, W, M, s)
+    other = torch.cat([labels[1:], labels[:1]])
+    return (labels[:, :, None] != other[:, None]) * -100.0
+
+
+def mask_down_the_columns(H, W, M, s):
+    labels = regions_in_windows(W, H, M, s).view(-1, M, M).transpose(1, 2).flatten(1)
+    return (labels[:, :, None] != labels[:, None]) * -100.0
+
+
 WRONG = {
     "roll_by_slicing": [
         (roll_both_on_rows, "both steps roll the same axis"),
@@ -643,7 +669,11 @@ WRONG = {
         (mask_of_ones, "which pairs are strangers, with True or 1"),
         (mask_for_heads, "the shape is (4, 1, 4, 4), wanted (4, 4, 4)"),
         (mask_from_swinlib, "calls swinlib's `region_ids`"),
-        (mask_zero_shift, "with a shift that is not half a window"),
+        (mask_slightly_lower, "a factor of 0.37"),
+        (mask_hides_keys, "hides the same keys from everybody"),
+        (mask_other_window, "one window with those of another"),
+        (mask_down_the_columns, "in another order: windows are counted"),
+        (mask_zero_shift, "always shifts by half a window"),
     ],
 }
 RIGHT = {

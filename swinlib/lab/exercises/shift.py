@@ -640,6 +640,61 @@ def _mask_of_strips(H, W, M, s):
     return torch.where(ids[:, :, None] != ids[:, None, :], -100.0, 0.0)
 
 
+def _cut_labels(H, W, M, s):
+    """(num_windows, M*M), the labels of every window's tokens."""
+    return window_partition(label_regions(H, W, (M, M), (s, s))[None, ..., None], M).flatten(1)
+
+
+def _mask_of_minus_1(H, W, M, s):
+    return shifted_window_mask(H, W, M, s) / 100
+
+
+def _mask_half_a_window(H, W, M, s):
+    return shifted_window_mask(H, W, M, M // 2)
+
+
+def _mask_half_a_window_if_any(H, W, M, s):
+    return shifted_window_mask(H, W, M, M // 2 if s else 0)
+
+
+def _two_labels(H, W, M, s):
+    """(num_windows, M*M): labels that tell only whether a row or a column came round."""
+    rows, columns = torch.arange(H) >= H - s, torch.arange(W) >= W - s
+    ids = 2 * rows[:, None] + 1 * columns
+    return window_partition(ids[None, :, :, None], M).flatten(1)
+
+
+def _mask_of_keys(H, W, M, s, labels=_two_labels):
+    """What came round, whoever asks."""
+    return torch.where(labels(H, W, M, s)[:, None] != 0, -100.0, 0.0).repeat(1, M * M, 1)
+
+
+def _mask_of_labelled_keys(H, W, M, s):
+    return _mask_of_keys(H, W, M, s, _cut_labels)
+
+
+def _against(*others):
+    """Masks that compare the labels of each window with those that `others` make of all."""
+    return tuple(
+        lambda H, W, M, s, labels=labels, other=other: torch.where(
+            labels(H, W, M, s)[:, :, None] != other(labels(H, W, M, s))[:, None], -100.0, 0.0
+        )
+        for labels in (_cut_labels, _two_labels)
+        for other in others
+    )
+
+
+_MASKS_OF_OTHERS = _against(
+    lambda ids: ids[:1], lambda ids: ids.roll(-1, 0), lambda ids: ids.roll(1, 0)
+)
+
+
+def _mask_columns_first(H, W, M, s):
+    """The windows counted down the first column, then down the second."""
+    mask = shifted_window_mask(H, W, M, s)
+    return mask.unflatten(0, (H // M, W // M)).transpose(0, 1).flatten(0, 1)
+
+
 def _mask_settings():
     return [
         Case("2 x 2 windows of 2 x 2 tokens", (4, 4, 2, 1)),
@@ -729,6 +784,33 @@ SHIFTED = Exercise(
         Mistake(
             "the labels are not cut into windows: it takes them as they lie in memory, row by row.",
             _mask_of_strips,
+        ),
+        Mistake(
+            "strangers get -1, which makes them hardly less likely: a softmax turns it into a "
+            "factor of 0.37.",
+            _mask_of_minus_1,
+        ),
+        Mistake(
+            "it always shifts by half a window. The shift is `s`, which need not be that.",
+            _mask_half_a_window,
+            (_mask_half_a_window_if_any,),
+        ),
+        Mistake(
+            "it hides the same keys from everybody. Tokens that came round together may attend to "
+            "one another: what counts is whether query and key differ.",
+            _mask_of_keys,
+            (_mask_of_labelled_keys,),
+        ),
+        Mistake(
+            "it compares the labels of one window with those of another. Only tokens of the same "
+            "window meet.",
+            _MASKS_OF_OTHERS[0],
+            _MASKS_OF_OTHERS[1:],
+        ),
+        Mistake(
+            "the masks are right, but in another order: windows are counted like words on a page, "
+            "along the rows.",
+            _mask_columns_first,
         ),
     ),
 )

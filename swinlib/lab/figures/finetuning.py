@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 from torch import Tensor
 
+from swinlib.lab.showing import listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, panels
 
 
@@ -16,10 +17,11 @@ def rates(shares: dict[str, float]) -> None:
     colours = [ACCENT if name == "head" else CALM for name in shares]
     ax.bar(range(len(shares)), list(shares.values()), color=colours)
     for place, share in enumerate(shares.values()):
-        ax.text(place, share * 1.08, f"{share:.2g}", ha="center", va="bottom", fontsize=8)
-    ax.set_xticks(range(len(shares)), list(shares), fontsize=8, rotation=30, ha="right")
+        ax.text(place, share * 1.08, f"{share:.2g}", ha="center", va="bottom", fontsize=9)
+    ax.set_xticks(range(len(shares)), list(shares), fontsize=9, rotation=30, ha="right")
     ax.set(yscale="log", ylabel="share of the rate", ylim=(None, 2.5 * max(shares.values())))
-    plt.show()
+    told = listing(f"{name} {share:.2g}" for name, share in shares.items())
+    show(figure, f"Bars of the learning rate, from the pictures to the head: {told}.")
 
 
 def arms(accuracies: dict[str, list[float]], chance: float) -> None:
@@ -39,7 +41,11 @@ def arms(accuracies: dict[str, list[float]], chance: float) -> None:
     ax.set_yticks(range(len(accuracies)), list(accuracies))
     ax.invert_yaxis()
     ax.set(xlim=(0, 105), xlabel="test accuracy in per cent; dotted: guessing")
-    plt.show()
+    told = listing(
+        f"{name} {', '.join(f'{value:.0%}' for value in values)}"
+        for name, values in accuracies.items()
+    )
+    show(figure, f"Test accuracies, a number for each seed: {told}. Guessing gives {chance:.0%}.")
 
 
 def tables(heads: dict[str, Tensor]) -> None:
@@ -55,7 +61,10 @@ def tables(heads: dict[str, Tensor]) -> None:
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(9)
     figure.colorbar(shown, ax=axes, shrink=0.7, label="bias")
-    plt.show()
+    told = listing(
+        f"{title}, {len(table)} x {len(table)} offsets" for title, table in heads.items()
+    )
+    show(figure, f"Bias tables as pictures: {told}. The same shape on grids of another fineness.")
 
 
 def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
@@ -74,8 +83,12 @@ def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
         for ax, (title, seen) in zip(own[1:], maps.items(), strict=True):
             shown = ax.imshow(seen, cmap="viridis", vmin=0, vmax=2)
             if number == 0:
-                ax.set_title(title, fontsize=8)
+                ax.set_title(title, fontsize=9)
         for ax in own:
             ax.set(xticks=[], yticks=[])
     figure.colorbar(shown, ax=axes, shrink=0.7, label="1: an even share")
-    plt.show()
+    show(
+        figure,
+        f"{listing(rows)}: a picture, and how much each of its tokens is looked at in "
+        f"{columns - 1} blocks.",
+    )

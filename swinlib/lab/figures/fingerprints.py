@@ -7,14 +7,14 @@ from torch import Tensor
 
 from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place
-from swinlib.lab.showing import listing, show
+from swinlib.lab.showing import WIDEST, listing, show
 from swinlib.lab.style import ACCENT, INK
 
 COLOURS = "cividis"
 SHIFT = WINDOW // 2
 
 
-def fingerprints(shares: dict[str, Tensor], columns: int = 4) -> None:
+def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
     """One map for each variant, its windows drawn in, its numbers by place below.
 
     Args:
@@ -25,7 +25,7 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 4) -> None:
     """
     columns = min(columns, len(shares))
     rows = -(-len(shares) // columns)
-    size = (2.35 * columns + 0.9, 3.3 * rows + 0.35)
+    size = (min(WIDEST, 2.35 * columns + 0.9), 3.3 * rows + 0.35)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat[len(shares) :]:
         ax.axis("off")

@@ -199,15 +199,15 @@ def _trained(steps, freeze, norm_in_eval=False, head=True):
     freeze(backbone)
     if norm_in_eval:
         backbone[1].eval()
-    before = backbone[1].training, _features(backbone, x), classify.weight.clone()
+    before = _features(backbone, x), classify.weight.detach().clone()
     rate = 0.1
     for _ in range(steps if head or any(p.requires_grad for p in model.parameters()) else 0):
         loss = nn.functional.cross_entropy(model(x), y)
         learning = [p for p in model.parameters() if p.requires_grad]
         for p, gradient in zip(learning, torch.autograd.grad(loss, learning), strict=True):
             p.data -= rate * gradient
-    moved = (_features(backbone, x) - before[1]).abs().max()
-    return float(moved), float((classify.weight - before[2]).abs().max())
+    moved = (_features(backbone, x) - before[0]).abs().max()
+    return float(moved), float((classify.weight.detach() - before[1]).abs().max())
 
 
 @torch.no_grad()

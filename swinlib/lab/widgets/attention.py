@@ -222,7 +222,7 @@ def _draw_softmax(drawing: Drawing, x: float, temperature: float) -> None:
     heights = [y + side * (1 - exp(-most * n / 24 / temperature)) for n in range(25)]
     for n, (start, end) in enumerate(zip(heights, heights[1:], strict=False)):
         drawing.line(x + 3 * n, start, x + 3 * (n + 1), end, ACCENT, 2)
-    drawing.text(x, y + side + 12, f"0 to {most} below the best", 10, "start", GREY)
+    drawing.text(x, y + side + 12, f"0 to {most} below", 10, "start", GREY)
     drag = [Drag("temperature", "right", 12)]
     drawing.touch("temperature", x, y, side, None, [part("drag to the right: hotter")], drag=drag)
 

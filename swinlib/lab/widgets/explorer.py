@@ -219,13 +219,17 @@ class Explorer(anywidget.AnyWidget):
         else:
             raise ValueError(f"path must end in .svg or .png, got {str(path)!r}")
 
-    def _move(self, state: dict, stop: bool = False) -> None:
-        for name in state:
+    def _move(self, state: dict, stop: bool = False, begin: dict | None = None) -> None:
+        begin = begin or {}
+        for name in [*begin, *state]:
             if name not in self.parts:
                 raise TypeError(
                     f"{type(self).__name__} has no control {name!r}; it has {', '.join(self.parts)}"
                 )
-        before, state = self.state, self.along(state)
+        before = self.state
+        for name, value in begin.items():
+            self.parts[name].value = value
+        state = begin | self.along(state)
         try:
             # In the order of the controls, for bounds depend on the controls before.
             for name, part in self.parts.items():
@@ -259,7 +263,8 @@ class Explorer(anywidget.AnyWidget):
     def _told(self, widget, values: dict, buffers) -> None:
         """The page says what the hand did; it waits for an answer before it says more."""
         try:
-            self.reset() if values.get("reset") is True else self.touch(**values)
+            begin = values.pop("from", {})  # where a drag began
+            self.reset() if values.get("reset") is True else self._move(values, True, begin)
         except (TypeError, ValueError):
             pass  # said of a picture that is no more
         finally:

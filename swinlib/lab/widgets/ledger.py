@@ -226,7 +226,8 @@ def _draw_table(drawing, lines, top, M, chosen) -> None:
             drawing.rect(8, y, WIDTH - 16, ROW, PALE)
             if stage == chosen:
                 with drawing.moving("chosen stage"):
-                    drawing.rect(8, y, WIDTH - 16, ROW, stroke=ACCENT, line=2)
+                    for edge in (y, y + ROW):
+                        drawing.line(8, edge, WIDTH - 8, edge, ACCENT, 2)
             said = [part(f"stage {stage}", {"stage": stage}, stage=stage)]
             drawing.touch(f"line of stage {stage}", 8, y, WIDTH - 16, ROW, said)
         y += ROW / 2

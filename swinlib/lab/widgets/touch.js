@@ -323,6 +323,8 @@ function render({ model, el }) {
     if (how === "press") dragged = { last: "" };
     else if (how === "drop") dragged = null;
     else if (how === "drag") {
+      // From where all controls stood when the drag began: dragged back, all is as it was.
+      dragged.from ??= Object.fromEntries(model.get("panel").map(({ name, value }) => [name, value]));
       dragged.start ??= Object.fromEntries(field.drag.map(({ name }) => [name, valueOf(say(name))]));
       const values = {};
       for (const { name, axis, pixels, step, low, high } of field.drag) {
@@ -331,7 +333,9 @@ function render({ model, el }) {
         values[name] += step * Math.min(Math.max(units, low), high);
       }
       for (const name in values) values[name] = fitting(say(name), values[name]);
-      if (dragged.last !== (dragged.last = JSON.stringify(values))) tell(values);
+      const { from, last } = dragged;
+      dragged.last = JSON.stringify(values);
+      if (dragged.last !== last) tell({ ...values, from });
     } else {
       if (how === "click") dragged = null;
       if (Object.keys(place.sets).length && !(how === "over" && same(place.sets)))
@@ -400,8 +404,8 @@ function move(picture, before) {
     const [wide, high] = [old.width / (box.width || 1), old.height / (box.height || 1)];
     const [x, y] = [old.x - wide * box.x, old.y - high * box.y];
     if (Math.abs(old.x - box.x) + Math.abs(old.y - box.y) + Math.abs(wide - 1) < 0.01) continue;
-    const from = `translate(${x}px, ${y}px) scale(${wide}, ${high})`;
-    element.animate([{ transform: from }, { transform: "none" }], timing);
+    const start = `translate(${x}px, ${y}px) scale(${wide}, ${high})`;
+    element.animate([{ transform: start }, { transform: "none" }], timing);
   }
 }
 
