@@ -520,7 +520,8 @@ class Kernel:
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle":
                 return shown
-            shown += content.get("text", "") + "\n".join(content.get("traceback", []))
+            shown += content.get("text", "") + content.get("data", {}).get("text/plain", "")
+            shown += "\n".join(content.get("traceback", []))
             if interrupt_after and interrupt_after in shown:
                 self.manager.interrupt_kernel()
                 interrupt_after = None
