@@ -310,7 +310,7 @@ WRONG = {
         (iou_zero, "gets 0"),
         (iou_one, "gets 1"),
         (iou_of_everything, "divides by all tokens"),
-        (iou_mean, "the classes' mean"),
+        (iou_mean, "mean of the classes"),
         (iou_no_background, "one class is missing"),
         (iou_from_class_one, "class 0 is missing"),
         (iou_of_yes_and_no, "not this class"),
