@@ -1,5 +1,7 @@
 """Published checkpoints by name: what each is, where it lies, and how its pictures are prepared.
 
+In three lines::
+
     swin_tiny(weights="imagenet1k")         # downloaded once
     published.CHECKPOINTS["swin_tiny_patch4_window7_224"].top1
     print(published.table())                # the list

@@ -121,6 +121,7 @@ def test_walk(name, visit):
         assert page.evaluate(FAULTS) == []
         assert page.evaluate(EXCESS) <= 0
         page.set_viewport_size(TELEPHONE)
+        page.reload(wait_until="networkidle")  # as on a telephone: the navigation glides away else
         assert page.evaluate(EXCESS) <= 0
         assert problems == []
         if name.startswith("notebooks/"):
