@@ -145,7 +145,7 @@ def in_memory():
 
 @pytest.mark.parametrize(
     "size, window, ape",
-    [(*named, False) for named in NAMED] + [("tiny", 7, True), ("base", 12, True)],
+    [*((*named, False) for named in NAMED if named != ("base", 12)), ("base", 12, True)],
 )
 def test_hugging_faces_class_at_the_named_sizes(size, window, ape, compare):
     transformers = pytest.importorskip("transformers")
@@ -182,7 +182,7 @@ def test_hugging_faces_other_classes(capsys):
     for theirs, module in ((bare, bare), (pretraining, pretraining.swin)):
         ours = load_pretrained(make_model(num_classes=0), theirs.state_dict(), new_head=True)
         with torch.no_grad():
-            assert relative_error(ours(x), module(x).pooler_output) < 1e-5
+            assert relative_error(ours(x), module(x).last_hidden_state.mean(1)) < 1e-5
     assert "not taken from the checkpoint: decoder, mask_token" in capsys.readouterr().out
 
     config = config_of(SMALL, 64, out_features=["stage1", "stage2"])
