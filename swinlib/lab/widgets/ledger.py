@@ -200,7 +200,7 @@ def _draw_maps(drawing, stages, height, width, patch_size, M, chosen) -> None:
         said = [part(f"stage {number + 1}", {"stage": number + 1}, stage=number + 1)]
         drawing.touch(f"map of stage {number + 1}", x, y, wide, tall, said)
         if not number:
-            drag = Drag("height", "down", scale), Drag("width", "right", scale)
+            drag = Drag("height", "down", 8 * scale, 8), Drag("width", "right", 8 * scale, 8)
             drawing.handle("size of the picture", x + width * scale, y + height * scale, drag)
         y = 40 + PICTURE + 16
         colour = ACCENT if number + 1 == chosen else None

@@ -226,9 +226,9 @@ function makeControl(spec, tell) {
   // Keys that write a number write it whole; arrows and the small buttons change it at once.
   const field = make("input", {
     type: "number",
-    oninput: (event) => event.inputType || take(field),
+    oninput: (event) => void (event.inputType || take(field)),
     onchange: () => take(field),
-    onkeydown: (event) => event.key === "Enter" && take(field),
+    onkeydown: (event) => void (event.key === "Enter" && take(field)), // false would stop the key
   });
   const slider = make("input", { type: "range", ariaLabel: spec.label, oninput: () => take(slider) });
   let now = spec;
