@@ -287,7 +287,7 @@ def test_progress_shows_the_sittings(course, capsys, monkeypatch):
     lay_copies(course)
     monkeypatch.chdir(course / "learn")
     assert set(sitting_states(course).values()) == {"open"}
-    sittings, copy = Sittings(), copy_of(lessons(course)[-1])
+    sittings, copy = Sittings(), copy_of(*(p for p in lessons(course) if p.name.startswith("09")))
     monkeypatch.setattr(judge_sittings, "note", lambda *told: note(*told, course))
     monkeypatch.setattr(judge_sittings, "judge", lambda what, **_: Report(what, largest=0.0))
     sittings.sit(1, page_of(1))

@@ -119,7 +119,8 @@ def test_long_runs_stay_small():
 def test_stored_forms():
     monitor = TrainingMonitor()
     monitor.on_epoch(record(1))
-    bundle = monitor._repr_mimebundle_()
+    bundle, about = monitor._repr_mimebundle_()
+    assert about["image/png"]["alt"]
     assert repr(monitor) == bundle["text/plain"] == "TrainingMonitor()"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")

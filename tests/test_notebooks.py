@@ -216,7 +216,7 @@ def test_rules_of_the_whole_notebook():
     only(notebook(markdown("a", "# One\n\n# Two")), "'# Two'")
     only(notebook(markdown("a", "text"), markdown("b", "# Late")), "'# Late'")
     only(notebook(markdown("a", "## Part"), markdown("b", "## Part")), "heading '## Part' is taken")
-    only(notebook(), "1,000,000 bytes", size=1_000_000)
+    only(notebook(), "1,500,000 bytes", size=1_500_000)
     only({**notebook(), "nbformat_minor": 4}, "format 4.4")
     only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")
     renamed = {**METADATA, "kernelspec": {"name": "swin"}}
@@ -453,7 +453,7 @@ def test_another_version_of_the_drawing_library_is_given_more_room():
         return shown(png=png(*boxes, size=(width, 96), software=software))
 
     stored = code("a", "x", drawn(width=128, software="matplotlib 1"))
-    for box, width in [((0, 0, 127, 3), 128), (None, 132)]:
+    for box, width in [((0, 0, 127, 3), 128), (None, 136)]:
         boxes = [box] if box else []
         assert problems(stored, [drawn(*boxes, width=width, software="matplotlib 1")])
         assert not problems(stored, [drawn(*boxes, width=width, software="matplotlib 2")])
@@ -491,10 +491,11 @@ def test_a_changed_letter_is_not_indistinguishable():
 SOURCE = """
 import os
 import matplotlib.pyplot as plt
+from swinlib.lab.showing import show
 plt.plot([1, 2])
 print("preset", os.environ["SWINLIB_PRESET"], end="", flush=True)
 print(", data", os.environ["SWINLIB_DATASET"])
-plt.show()
+show(plt.gcf(), "A line that rises.")
 """
 
 
@@ -524,7 +525,9 @@ def test_refresh_leaves_a_notebook_that_fails_alone(tmp_path, capsys):
 
 def test_refresh_keeps_pictures_unless_told(tmp_path, capsys):
     path = tmp_path / "lesson.ipynb"
-    two = code("two", "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()", FIGURE, FIGURE)
+    source = "from swinlib.lab.showing import show\nimport matplotlib.pyplot as plt\n"
+    source += "plt.plot([1])\nshow(plt.gcf(), 'A point.')"
+    two = code("two", source, FIGURE, FIGURE)
     path.write_text(json.dumps(notebook(two)) + "\n")
     before = path.read_bytes()
     assert nbtool.main(["refresh", str(path)]) == 1

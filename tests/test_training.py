@@ -239,7 +239,7 @@ def test_split_is_disjoint_balanced_and_fixed(tmp_path):
     assert data.std == pytest.approx([values.std(correction=0).item()] * 3)
     few = load_dataset(tmp_path, "imagefolder", config=config.replace(test_limit=3))
     assert few.test_labels.sort().values.tolist() == [0, 1, 2]
-    with pytest.raises(DatasetError, match="val_size=30 leaves none of the 30"):
+    with pytest.raises(DatasetError, match="val_size=30 of 30 training pictures leaves none"):
         load_dataset(tmp_path, "imagefolder", config=config.replace(val_size=30))
 
 

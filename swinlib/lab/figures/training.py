@@ -15,7 +15,7 @@ from swinlib.training.runs import RecordedRun
 
 def banner(text: str) -> None:
     """A line that nobody overlooks, on a coloured box."""
-    figure, ax = plt.subplots(figsize=(8.4, 0.75))
+    figure, ax = plt.subplots(figsize=(8.2, 0.75))
     ax.set_position((0, 0, 1, 1))
     ax.add_patch(Rectangle((0, 0), 1, 1, facecolor=ACCENT, transform=ax.transAxes))
     ax.text(0.5, 0.47, text, ha="center", va="center", color="white", size=21, weight="bold")
