@@ -67,6 +67,8 @@ class Hand:
         css = SCRIPT.with_suffix(".css").read_text(encoding="utf-8")
         page.expose_function("answer", self._answer)
         page.evaluate(PAGE, [SCRIPT.read_text(encoding="utf-8"), css, state])
+        page.wait_for_function("() => window.busy === 0")  # it has asked whether anybody is there
+        assert page.evaluate("() => window.sent.splice(0)") == [{}]
 
     def _answer(self, values: dict) -> dict:
         self.explorer._told(self.explorer, values, None)

@@ -186,6 +186,7 @@ function touch(host, act = () => {}) {
 // --- with a kernel: all below is left out of stored pictures --------------------------------------
 
 const MOVE = 400; // milliseconds for a motion
+const PATIENCE = 2500; // milliseconds until an idle kernel should have answered
 const BEAT = 1400; // milliseconds from step to step of what plays
 
 function make(name, properties = {}, ...children) {
@@ -250,9 +251,10 @@ function render({ model, el }) {
   const picture = make("div", { className: "swin-picture" });
   const caption = make("figcaption", { ariaLive: "polite" });
   const again = make("p", { className: "swin-again", textContent: "Run this cell to make it move." });
-  el.classList.add("swin-explorer");
-  el.dataset.lmSuppressShortcuts = "true"; // arrow keys are ours, not the notebook's
-  el.append(controls, make("figure", {}, picture, again, caption), rare);
+  const root = make("div", { className: "swin-explorer" });
+  root.dataset.lmSuppressShortcuts = "true"; // arrow keys are ours, not the notebook's
+  root.append(controls, make("figure", {}, picture, again, caption), rare);
+  el.append(root);
 
   // One message at a time, and of what comes meanwhile only the last: a drag ends where it ends.
   let waiting = false;
@@ -265,12 +267,23 @@ function render({ model, el }) {
     }
   };
   const answered = () => {
+    live(true);
     waiting = false;
     const values = next;
     next = null;
     if (values) tell(values);
     else showControls();
   };
+
+  // It lives as long as Python answers. A busy kernel answers later; one that has restarted, or that
+  // was never told of this widget, does not.
+  const session = model.widget_manager?.context?.sessionContext;
+  const live = (yes) => root.classList.toggle("swin-still", !yes);
+  const status = (_, now) => /restarting|terminating|dead/.test(now) && live(false);
+  session?.statusChanged?.connect(status);
+  const listening = setInterval(() => {
+    if (waiting && session?.session?.kernel?.status !== "busy") live(false);
+  }, PATIENCE);
 
   const say = (name) => model.get("panel").find((spec) => spec.name === name);
   const showControls = () => {
@@ -375,7 +388,12 @@ function render({ model, el }) {
   model.on("change:panel", showControls);
   model.on("msg:custom", answered);
   remember(model.widget_manager);
-  return () => clearInterval(player);
+  tell({}); // is anybody there?
+  return () => {
+    clearInterval(player);
+    clearInterval(listening);
+    session?.statusChanged?.disconnect(status);
+  };
 }
 
 const range = (low, high) => Array.from({ length: high - low + 1 }, (_, i) => low + i);
