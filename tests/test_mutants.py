@@ -116,7 +116,7 @@ MUTANTS = [
     (
         Block.window_attention,
         "pad_to_multiple(x, self.window_size)",
-        "cyclic_shift(pad_to_multiple(reverse_cyclic_shift(x, 1), self.window_size), 1)",
+        "cyclic_shift(pad_to_multiple(reverse_cyclic_shift(x, (1, 1)), self.window_size), (1, 1))",
         seam_leak,
         *SEAM,
     ),
