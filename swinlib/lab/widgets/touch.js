@@ -252,7 +252,11 @@ function render({ model, el }) {
   const caption = make("figcaption", { ariaLive: "polite" });
   const again = make("p", { className: "swin-again", textContent: "Run this cell to make it move." });
   const root = make("div", { className: "swin-explorer" });
-  root.dataset.lmSuppressShortcuts = "true"; // arrow keys are ours, not the notebook's
+  // Arrow keys are ours, not the notebook's, which looks at what has the focus and then outwards.
+  root.dataset.lmSuppressShortcuts = "true";
+  root.addEventListener("focusin", ({ target }) => {
+    if (target.matches("input, select, button")) target.dataset.lmSuppressShortcuts = "true";
+  });
   root.append(controls, make("figure", {}, picture, again, caption), rare);
   el.append(root);
 
