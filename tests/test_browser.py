@@ -123,8 +123,7 @@ def step_with(explorer: LiveExplorer, name: str, more: str, less: str) -> None:
     up = part.value < part.high
     explorer.page.page.keyboard.press(more if up else less)
     value = min(max(part.value + (1 if up else -1), part.low), part.high)
-    # At lesson 04's first step the query, for one, is not in the picture yet.
-    explorer.follow(f"{more if up else less} on {name}", may_stay=True, **{name: value})
+    explorer.follow(f"{more if up else less} on {name}", part.low == part.high, **{name: value})
 
 
 def write(explorer: LiveExplorer, name: str, number: int, end: str) -> None:
