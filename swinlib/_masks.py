@@ -5,7 +5,6 @@ kept here and not in the modules: a model is its weights, whatever has run throu
 """
 
 from functools import lru_cache
-from operator import index
 
 import torch
 from torch import Tensor
