@@ -35,4 +35,4 @@ def solve(cell: dict) -> None:
     asked = find(stub_name(cell["source"]))
     # A function, since the solution's backslashes are no escapes of a pattern.
     cell["source"] = STUB.sub(lambda _: "@exercise\n" + asked.source, cell["source"])
-    cell["outputs"] = [new_output("display_data", data={"text/plain": asked.praise})]
+    cell["outputs"] = [new_output("display_data", data={"text/plain": str(asked.praise)})]
