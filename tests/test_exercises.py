@@ -679,6 +679,6 @@ def test_solving_keeps_what_stands_above_the_stub():
     cell = {"source": source, "outputs": []}
     solve(cell)
     assert cell["source"] == "import torch\n\n@exercise\n" + find("label_regions").source
-    assert cell["outputs"][0]["text"] == f"{find('label_regions').praise}\n"
+    assert cell["outputs"][0]["data"]["text/plain"] == str(find("label_regions").praise)
     with pytest.raises(ValueError, match="ends in `@exercise`"):
         solve({"source": "x = 1", "outputs": []})
