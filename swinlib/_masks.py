@@ -5,6 +5,7 @@ kept here and not in the modules: a model is its weights, whatever has run throu
 """
 
 from functools import lru_cache
+from operator import index
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ def mask_for(H, W, window_size, shift_size, device, dtype) -> Tensor | None:
         return None
     if torch.compiler.is_dynamo_compiling():
         # A size that the compiler holds as a symbol becomes a number here: a graph for each size.
-        return _make(H, W, window_size, shift_size, device, dtype)
+        return _constant(index(H), index(W), window_size, shift_size, device, dtype)
     return _make_or_keep(H, W, window_size, shift_size, device, dtype)
 
 
