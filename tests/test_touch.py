@@ -26,6 +26,7 @@ from swinlib.lab.widgets.explorer import Explorer  # noqa: E402
 CHROMIUM = find_browser()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser to touch pictures in")
 
+SYNCED = ("svg", "caption", "panel", "answers")  # in this order: an answer comes last
 SECONDS = 10  # until the page has followed; test machines are busy
 
 PAGE = """async ([source, css, state]) => {
@@ -45,7 +46,6 @@ PAGE = """async ([source, css, state]) => {
       Object.assign(state, said);
       for (const name of changed) heard[`change:${name}`]?.forEach((handler) => handler());
       window.shown.push(performance.now());
-      heard["msg:custom"].forEach((handler) => handler());
       window.busy--;
     },
   };
@@ -63,7 +63,7 @@ class Hand:
 
     def __init__(self, page, explorer: Explorer):
         self.page, self.explorer = page, explorer
-        state = {name: getattr(explorer, name) for name in ("svg", "caption", "panel")}
+        state = {name: getattr(explorer, name) for name in SYNCED}
         css = SCRIPT.with_suffix(".css").read_text(encoding="utf-8")
         page.expose_function("answer", self._answer)
         page.evaluate(PAGE, [SCRIPT.read_text(encoding="utf-8"), css, state])
@@ -72,7 +72,7 @@ class Hand:
 
     def _answer(self, values: dict) -> dict:
         self.explorer._told(self.explorer, values, None)
-        return {name: getattr(self.explorer, name) for name in ("svg", "caption", "panel")}
+        return {name: getattr(self.explorer, name) for name in SYNCED}
 
     def at(self, panel: str, row: int = 0, column: int = 0) -> tuple[float, float]:
         """The middle of a place, in the page."""

@@ -127,6 +127,7 @@ class Explorer(anywidget.AnyWidget):
 
     Attributes:
         svg, caption, panel: the picture, its sentence and what the controls say, as shown.
+        answers: how many messages of the page are answered.
 
     Raises:
         TypeError: a keyword that is no control.
@@ -138,6 +139,7 @@ class Explorer(anywidget.AnyWidget):
     svg = traitlets.Unicode().tag(sync=True)
     caption = traitlets.Unicode().tag(sync=True)
     panel = traitlets.List().tag(sync=True)
+    answers = traitlets.Int().tag(sync=True)
 
     draw: Callable[..., Drawing]
 
@@ -268,7 +270,7 @@ class Explorer(anywidget.AnyWidget):
         except (TypeError, ValueError):
             pass  # said of a picture that is no more
         finally:
-            self.send({})
+            self.answers += 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -390,7 +390,9 @@ function render({ model, el }) {
   showControls();
   model.on("change:svg", showPicture);
   model.on("change:panel", showControls);
-  model.on("msg:custom", answered);
+  // As a part of the state it comes behind what it answers; a message of its own may overtake that,
+  // and a control that then showed the old value would say it again.
+  model.on("change:answers", answered);
   remember(model.widget_manager);
   tell({}); // is anybody there?
   return () => {
