@@ -45,10 +45,8 @@ TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go
 
 
 # What differs between lessons is tested without Jupyter, in test_touch.py.
-SHIFT = "04_cyclic_shift_masks"
-OPEN = pytest.mark.xfail(reason="7 and Enter in shift_columns leaves the widget of 04 at 2")
-VISITS = [("jupyterlab", "03_windows"), ("jupyterlab", "06_patch_merging")]
-VISITS += [pytest.param(app, SHIFT) for app in ("jupyterlab", "notebook")]
+LIVE = ["03_windows", "04_cyclic_shift_masks", "06_patch_merging"]
+VISITS = [("jupyterlab", name) for name in LIVE] + [("notebook", "04_cyclic_shift_masks")]
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +174,17 @@ def click(explorer: LiveExplorer) -> None:
 
 
 def widest(explorer: LiveExplorer) -> tuple[str, bool]:
-    """The number with the most room on one side, and whether that is upwards."""
-    numbers = {n: p for n, p in explorer.twin.parts.items() if isinstance(p, Number)}
+    """The number with the most room on one side, and whether that is upwards.
+
+    Of those that change the picture: at lesson 04's first step the query is not in it yet.
+    """
+    twin = explorer.twin
+
+    def is_seen(name, part):
+        value = part.value + (1 if part.value < part.high else -1)
+        return type(twin).draw(**twin.state | {name: value}).svg() != twin.drawing.svg()
+
+    numbers = {n: p for n, p in twin.parts.items() if isinstance(p, Number) and is_seen(n, p)}
     above = {name: part.high - part.value for name, part in numbers.items()}
     below = {name: part.value - part.low for name, part in numbers.items()}
     name = max(numbers, key=lambda name: max(above[name], below[name]))

@@ -7,6 +7,7 @@ what the drawing says of that place. tests/test_browser.py shows the same widget
 
 import random
 import statistics
+import time
 from contextlib import contextmanager
 from functools import cache
 
@@ -438,6 +439,25 @@ def test_it_plays_from_the_first_step_to_the_last_and_pauses(open_page):
     button.click()
     hand.settle()
     assert explorer.state["step"] == 7 and "play" in button.text_content()
+
+
+def test_controls_stay_while_an_answer_is_on_its_way(open_page, monkeypatch):
+    """Hidden for a moment they would lose the focus, and the next key with it."""
+    page, explorer = open_page(), widgets.ShiftMaskExplorer(step=7)
+    hand = Hand(page, explorer)
+    told = explorer._told
+    monkeypatch.setattr(explorer, "_told", lambda *said: (time.sleep(0.2), told(*said)))
+    page.evaluate("""() => {
+      window.gone = 0;
+      const root = document.querySelector(".swin-explorer");
+      new MutationObserver(() => (window.gone += root.classList.contains("swin-still")))
+        .observe(root, { attributes: true });
+    }""")
+    page.locator('[data-name="query"] input[type=number]').focus()
+    for key in ["ArrowUp", "ArrowDown"] * 8:  # beyond the moment when the page looks for answers
+        page.keyboard.press(key)
+        hand.settle()
+    assert page.evaluate("() => window.gone") == 0
 
 
 # --- motion ---------------------------------------------------------------------------------------

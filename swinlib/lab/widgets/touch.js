@@ -222,8 +222,10 @@ function makeControl(spec, tell) {
   const take = (part) => {
     const value = Math.round(Number(part.value));
     if (part.value === "" || Number.isNaN(value)) return show(now);
-    say((part.value = Math.min(Math.max(value, now.low), now.high)));
+    part.value = Math.min(Math.max(value, now.low), now.high);
+    if (Number(part.value) !== said) say((said = Number(part.value)));
   };
+  let said = spec.value; // an arrow key is an input and a change: said once
   // Keys that write a number write it whole; arrows and the small buttons change it at once.
   const field = make("input", {
     type: "number",
@@ -235,6 +237,7 @@ function makeControl(spec, tell) {
   let now = spec;
   const show = (next) => {
     now = next;
+    said = now.value;
     for (const part of [field, slider]) {
       [part.min, part.max] = [now.low, now.high];
       if (part.value !== String(now.value)) part.value = now.value;
@@ -262,11 +265,13 @@ function render({ model, el }) {
 
   // One message at a time, and of what comes meanwhile only the last: a drag ends where it ends.
   let waiting = false;
+  let since = 0; // when the message that waits was sent
   let next = null;
   const tell = (values) => {
     if (waiting) next = { ...next, ...values };
     else {
       waiting = true;
+      since = performance.now();
       model.send(values);
     }
   };
@@ -286,7 +291,9 @@ function render({ model, el }) {
   const status = (_, now) => /restarting|terminating|dead/.test(now) && live(false);
   session?.statusChanged?.connect(status);
   const listening = setInterval(() => {
-    if (waiting && session?.session?.kernel?.status !== "busy") live(false);
+    // Not one that was sent just now: controls that go for a moment lose the keyboard.
+    const late = waiting && performance.now() - since > PATIENCE;
+    if (late && session?.session?.kernel?.status !== "busy") live(false);
   }, PATIENCE);
 
   const say = (name) => model.get("panel").find((spec) => spec.name === name);
