@@ -1,8 +1,10 @@
 """The exercises' checks, tested: right answers pass, wrong ones are told what is wrong."""
 
+import builtins
 import importlib
 import random
 import re
+import symtable
 import time
 from pathlib import Path
 
@@ -642,6 +644,33 @@ def test_the_notebook_asks_them_all(lesson):
         assert cell.outputs[0].data["text/plain"].endswith("helps you on."), "stored unanswered"
         signature = find(stub_name(cell.source)).source.splitlines()[0]
         assert signature in cell.source, "the stub's first line is the solution's"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_notebook_has_what_the_solutions_use(lesson):
+    """A right answer may not stop with `NameError` for want of an import above its cell."""
+    (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+    bound = {"exercise", *dir(builtins)}
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code" or cell.source.startswith("%%"):
+            continue
+        if TAG in cell.metadata.get("tags", []):
+            solve(cell)
+        table = symtable.symtable(cell.source, str(path), "exec")
+        bound |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_assigned() or symbol.is_imported()
+        }
+        if TAG in cell.metadata.get("tags", []):
+            used = set().union(*(globals_of(inner) for inner in table.get_children()))
+            assert used <= bound, f"{used - bound} of {stub_name(cell.source)}"
+
+
+def globals_of(table):
+    """Names that a function, or one inside it, takes from the module."""
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+    return own.union(*(globals_of(inner) for inner in table.get_children()))
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
