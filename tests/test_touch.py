@@ -17,7 +17,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to d
 pytest.importorskip("anywidget")
 
 import torch  # noqa: E402
-from browser import FLAGS, find_browser  # noqa: E402
+from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
@@ -199,20 +199,6 @@ def some_places(drawing: Drawing, per_panel: int = 2) -> list[tuple[str, int, in
     return found
 
 
-def on_top(drawing: Drawing, place: tuple[str, int, int]) -> bool:
-    """Whether no other field lies over the middle of this place."""
-    fields = drawing.fields()
-    one = fields[place[0]]
-    x = one["x"] + (place[2] + 0.5) * one["width"]
-    y = one["y"] + (place[1] + 0.5) * one["height"]
-    above = list(fields)[list(fields).index(place[0]) + 1 :]
-    return not any(
-        0 <= x - fields[n]["x"] <= fields[n]["width"] * len(fields[n]["columns"])
-        and 0 <= y - fields[n]["y"] <= fields[n]["height"] * len(fields[n]["rows"])
-        for n in above
-    )
-
-
 def test_every_widget_is_touched():
     names = {name for name in widgets.__all__ if not name.startswith("draw")}
     assert set(MAKERS) == names
@@ -272,8 +258,7 @@ def drag_everything(hand: Hand) -> None:
     explorer = hand.explorer
     for panel, field in explorer.drawing.fields().items():
         for drag in field["drag"]:
-            up = min(drag.high, 2) if drag.high > 0 else max(drag.low, -2)
-            if not up:
+            if not (up := steps_of(drag)):
                 continue
             begin, scale = explorer.state, hand.page.locator("svg").bounding_box()["width"]
             scale /= explorer.drawing.width
@@ -286,14 +271,9 @@ def drag_everything(hand: Hand) -> None:
                 hand.page.mouse.move(x + share * (end[0] - x), y + share * (end[1] - y))
             hand.page.mouse.up()
             hand.settle()
-            after, control = explorer.state, explorer.parts[drag.name]
-            if hasattr(control, "options"):
-                values = [value for _, value in control.options]
-                wanted = values[min(max(values.index(begin[drag.name]) + up, 0), len(values) - 1)]
-            else:
-                wanted = begin[drag.name] + drag.step * up
+            after = explorer.state
             explorer.touch(**begin)
-            explorer.touch(**{drag.name: wanted})
+            explorer.touch(**{drag.name: dragged(explorer, drag, up)})
             assert after == explorer.state, f"{panel} dragged {drag.axis}"
             assert after != begin
             hand.page.evaluate("() => document.querySelector('[data-name=reset]').click()")

@@ -226,7 +226,7 @@ def _box(drawing, x, y, width, height, value, place, size) -> None:
 
 
 def _later(drawing: Drawing, x: float, text: str) -> None:
-    drawing.rect(x, TOP, PANEL, PANEL, "#fafbfc", GREY, 1, dash=True)
+    drawing.rect(x, TOP, PANEL, PANEL, "none", GREY, 1, dash=True)
     drawing.text(x + PANEL / 2, TOP + PANEL / 2, text, 12, fill=GREY)
 
 

@@ -347,7 +347,7 @@ def _note(drawing: Drawing, x: float, height: float, text: str) -> None:
 
 
 def _later(drawing: Drawing, x: float, width: float, height: float, text: str) -> None:
-    drawing.rect(x, TOP, width, height, "#fafbfc", GREY, 1, dash=True)
+    drawing.rect(x, TOP, width, height, "none", GREY, 1, dash=True)
     drawing.text(x + width / 2, TOP + height / 2, text, 12, fill=GREY)
 
 
