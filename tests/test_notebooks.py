@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 import nbtool
@@ -516,7 +516,43 @@ def test_another_version_of_the_drawing_library_is_given_more_room():
 def test_transparent_pictures_are_seen_on_white():
     buffer = io.BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(buffer, "png")
-    assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == (255, 255)
+    assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == 3 * ((255, 255),)
+
+
+def card() -> Image.Image:
+    """A photograph in skin and sky that fills a card with round corners, beside a narrow bar."""
+    draw = random.Random(1)
+    card = Image.new("RGB", (640, 400), (247, 248, 250))
+    photograph = Image.new("RGB", (12, 9))
+    shades = ((230, 160, 130), (190, 110, 80), (120, 70, 50), (70, 110, 180), (30, 30, 40))
+    photograph.putdata(draw.choices(shades, k=12 * 9))
+    card.paste(photograph.resize((560, 380), Image.Resampling.BICUBIC), (10, 10))
+    for y in range(380):  # cividis, nearly, from dark blue to yellow
+        card.paste(
+            (y * 254 // 380, 34 + y * 198 // 380, 78 - y * 23 // 380), (600, 10 + y, 606, 11 + y)
+        )
+    corners = Image.new("L", card.size)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, 639, 399), 16, fill=255)
+    card.putalpha(corners.point(lambda alpha: 255 * (alpha > 127)))
+    return card
+
+
+def test_lighter_cards_keep_rare_colours_and_round_corners():
+    heavy = encoded(card(), "matplotlib 1")
+    light = lighter(heavy)
+    assert len(light) < 0.9 * len(heavy)
+    stored = Image.open(io.BytesIO(base64.b64decode(light))).convert("RGBA")
+    assert stored.getpixel((0, 0))[3] == 0 and stored.getpixel((320, 200))[3] == 255
+    assert decode(light).getpixel((0, 0)) == (255, 255, 255)
+    off = ImageChops.difference(decode(heavy), decode(light)).crop((600, 10, 606, 390))
+    assert max(high for _, high in off.getextrema()) < 16  # of 255
+
+
+def test_another_colour_of_the_same_grey_is_another_picture():
+    khaki, orange = (encoded(Image.new("RGB", (64, 64), c), "") for c in ("#a69d75", "#e87f5a"))
+    grey = [decode(p).convert("L").getpixel((0, 0)) for p in (khaki, orange)]
+    assert abs(grey[0] - grey[1]) <= TOLERANCE
+    assert not indistinguishable(decode(khaki), decode(orange))
 
 
 def test_lighter_pictures_look_the_same_and_stay():
