@@ -8,7 +8,7 @@ hold its description, where nbconvert looks for it; Markdown; text.
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -39,10 +39,19 @@ class Picture:
         alt: what it shows, in a sentence or two.
         size: (width, height) on the page, in pixels.
         letters: height of the smallest ones on the page, in pixels; None where there are none.
+        crowded: words that run into others, as `crowded` finds them.
     """
 
-    def __init__(self, png: bytes, alt: str, size: tuple[int, int], letters: float | None = None):
+    def __init__(
+        self,
+        png: bytes,
+        alt: str,
+        size: tuple[int, int],
+        letters: float | None = None,
+        crowded: Sequence[str] = (),
+    ):
         self.png, self.alt, self.size, self.letters = png, alt, size, letters
+        self.crowded = list(crowded)
 
     def _repr_mimebundle_(self, **kwargs):
         data = base64.b64encode(self.png).decode()
@@ -50,6 +59,8 @@ class Picture:
         about = {"alt": self.alt, "width": width, "height": height}
         if self.letters is not None:
             about["letters"] = self.letters
+        if self.crowded:
+            about["crowded"] = self.crowded
         html = (
             f'<img alt="{escape(self.alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
@@ -153,17 +164,41 @@ def picture(figure: Figure, alt: str) -> Picture:
     buffer = io.BytesIO()
     card.save(buffer, "PNG", pnginfo=about)
     size = round(card.width / SHARP), round(card.height / SHARP)
-    return Picture(buffer.getvalue(), " ".join(alt.split()), size, smallest_letters(figure))
+    said = smallest_letters(figure), crowded(figure)
+    return Picture(buffer.getvalue(), " ".join(alt.split()), size, *said)
+
+
+def words(figure: Figure) -> list[Text]:
+    """All that is written in a figure."""
+    texts = figure.findobj(Text)
+    return [t for t in texts if t.get_visible() and t.get_text().strip() and is_drawn(t)]
 
 
 def smallest_letters(figure: Figure) -> float | None:
     """Height of a figure's smallest letters on the page, in pixels, as CSS counts font sizes."""
-    shown = [
-        text.get_fontsize()
-        for text in figure.findobj(Text)
-        if text.get_visible() and text.get_text().strip() and is_drawn(text)
-    ]
-    return round(min(shown) * DPI / 72, 1) if shown else None
+    sizes = [text.get_fontsize() for text in words(figure)]
+    return round(min(sizes) * DPI / 72, 1) if sizes else None
+
+
+def crowded(figure: Figure) -> list[str]:
+    """Words that run into others or nearly so: "one | other". The figure has been saved.
+
+    Slanting ones are left out: what is known of them is the upright box around them.
+    """
+    figure.set_layout_engine("none")  # as it was saved
+    figure.draw_without_rendering()  # else words remember where they were at the file's resolution
+    level = [text for text in words(figure) if text.get_rotation() % 90 == 0]
+    boxes = [(text.get_window_extent(), text) for text in level]
+    boxes.sort(key=lambda pair: pair[0].x0)
+    found = []
+    for number, (box, text) in enumerate(boxes):
+        edge = box.x1 + 0.2 * text.get_fontsize() * figure.dpi / 72
+        for other, another in boxes[number + 1 :]:
+            if other.x0 > edge:
+                break
+            if min(box.y1, other.y1) - max(box.y0, other.y0) > 2:  # pixels, which no letter reaches
+                found.append(f"{text.get_text()} | {another.get_text()}")
+    return found
 
 
 def is_drawn(text: Text) -> bool:
