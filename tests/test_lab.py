@@ -15,7 +15,7 @@ import swinlib
 from nbtool import conditions
 from swinlib.lab import compare, photograph, roadmap, setup, show_source, showing
 from swinlib.lab.learner import lessons
-from swinlib.lab.style import ACCENT, PALE
+from swinlib.lab.style import ACCENT, PALE, panels, titled
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -108,6 +108,35 @@ def test_an_untrusted_page_can_have_the_links():
     assert re.findall(r"<a href=\"a.ipynb\"[^>]*>a &amp; b</a>", html)
     assert set(re.findall(r"<(\w+)", html)) == {"style", "div", "img", "a"}
     assert html.count('tabindex="-1"') == 1
+
+
+def test_words_that_run_into_others_are_found():
+    figure, (left, right) = plt.subplots(1, 2, figsize=(4, 2), layout="constrained")
+    left.set(title="as wide as it may be", ylabel="some")
+    right.set(title="another", xticks=(0.2, 0.8))
+    apart = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    left.set_title("much wider than its own panel has room")
+    right.set_xticks((0.4, 0.5), ("below the axis", "and beside it"))
+    assert "crowded" not in apart
+    assert sorted(showing.crowded(figure), reverse=True) == [
+        "much wider than its own panel has room | another",
+        "below the axis | and beside it",
+    ]
+    about = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    assert about["crowded"] == showing.crowded(figure)
+    plt.setp(right.get_xticklabels(), rotation=40)  # side by side, as slanting labels are
+    left.set_title("in two lines,\nnarrow")
+    assert not showing.crowded(figure)
+    plt.close(figure)
+
+
+def test_titles_are_as_wide_as_their_panels():
+    figure, axes = panels(4, 2)
+    for ax in axes:
+        titled(ax, "the relative position bias of another window\n13 x 13")
+    assert axes[0].get_title().count("\n") >= 2 and axes[0].get_title().endswith("\n13 x 13")
+    assert not showing.picture(figure, "x").crowded
+    plt.close(figure)
 
 
 # --- a notebook's setup, whatever its environment is ----------------------------------------------

@@ -101,11 +101,12 @@ def stream(text, name="stdout"):
     return {"name": name, "output_type": "stream", "text": text}
 
 
-def shown(**data):
+def shown(about=None, **data):
     names = {"plain": "text/plain", "html": "text/html", "png": "image/png", "widget": WIDGET_VIEW}
     data = {names[key]: value for key, value in data.items()}
-    about = {"image/png": {"alt": "what it shows"}} if "image/png" in data else {}
-    return {"data": data, "metadata": about, "output_type": "display_data"}
+    about = {"alt": "what it shows"} | (about or {})
+    said = {"image/png": about} if "image/png" in data else {}
+    return {"data": data, "metadata": said, "output_type": "display_data"}
 
 
 def pictured(**about):
@@ -213,6 +214,15 @@ CASES = {
         {**code("a", "x"), "metadata": {"jupyter": {"outputs_hidden": True}}},
         "has metadata",
     ),
+    **{
+        f"picture with {name}": (code("a", "x", shown(png=png(), about=about)), message)
+        for name, about, message in (
+            ("no words", {"alt": " "}, "a picture without alternative text"),
+            ("no room", {"width": 849}, "a picture 849 pixels wide"),
+            ("small letters", {"letters": 8.9}, "letters of 8.9 pixels"),
+            ("crowded words", {"crowded": ["one | two"]}, "run into each other: 'one | two'"),
+        )
+    },
     "semicolon": (code("a", "plt.plot(x);"), "ends in `;`"),
     "too long": (code("a", LONG), "16 lines of code"),
 }

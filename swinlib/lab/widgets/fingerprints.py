@@ -77,7 +77,7 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
     drawing.text(LEFT, 14, variant.title, 13, "start", bold=True)
     _draw_map(drawing, variant, mean, row, column)
 
-    drawing.text(RIGHT, TOP + 8, f"right by place, mean of {len(maps)} seed(s)", 13, "start")
+    drawing.text(RIGHT, TOP + 8, "right by place, mean over seeds", 13, "start")
     bars = [(name, [(share, CALM)], f"{share:.2f}") for name, share in by_place(mean).items()]
     drawing.bars(RIGHT, TOP + 22, 170, bars, key="right")
     said = [part(name, place=PLACES.index(name)) for name, *_ in bars]
