@@ -46,6 +46,7 @@ EXPLORERS = {
 TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go
 
 
+NAMES = [path.stem for path in (browser.ROOT / "notebooks").glob("*.ipynb")]
 # (app, notebook, whether the whole of it is run)
 WHOLE = "04_cyclic_shift_masks"
 VISITS = [("jupyterlab", name, name == WHOLE) for name in EXPLORERS]
@@ -359,6 +360,64 @@ def shows_a_still(page: browser.NotebookPage) -> None:
     picture.scroll_into_view_if_needed()
     page.page.locator('[data-panel="map"]').hover()
     assert page.page.locator(".swin-marks rect").count() == 2  # the map and the rolled map
+
+
+# --- from lesson to lesson ------------------------------------------------------------------------
+
+MAP = """from swinlib import lab
+lab.setup()
+lab.roadmap("04")"""
+
+
+@pytest.mark.parametrize("app", ["jupyterlab", "notebook"])
+def test_the_map_leads_to_the_other_lessons(app, visits):
+    """By mouse and by keyboard, where the page trusts the map and where it does not."""
+    server, path = visits.server(app), browser.write_notebook(visits.server(app), MAP)
+    page = browser.NotebookPage.start(visits.browser, server, path.stem)
+    page.arrive()
+    others = {f"{name}.ipynb" for name in NAMES if name[:2] not in ("04", "09")}
+    assert leads_to(page) == others
+    page.save()
+    follow_link(page, "05_relative_position_index", lambda link: link.click())
+    page.close()
+
+    # Somebody else's, whose HTML is cleaned before it is shown.
+    path.write_text(path.read_text().replace("lab.setup()", "lab.setup() "))
+    page = browser.NotebookPage.open(visits.browser, server, path.stem)
+    page.wait("() => document.querySelector('.swin-links img')?.naturalWidth > 500", 60, "a map")
+    assert page.page.locator(".swin-links style").count() == 0
+    assert leads_to(page) == others
+    follow_link(page, "11_dense_prediction", lambda link: link.press("Enter"))
+    page.close()
+
+
+def leads_to(page: browser.NotebookPage) -> set[str]:
+    """The notebooks that the map's links lead to; each link lies on the picture, none twice in the
+    order of the Tab key."""
+    links = page.page.locator(".swin-links a")
+    picture = page.page.locator(".swin-links img").bounding_box()
+    for box in map(lambda link: link.bounding_box(), links.all()):
+        assert box["width"] > 20 and box["height"] > 15
+        assert picture["x"] < box["x"] < box["x"] + box["width"] < picture["x"] + picture["width"]
+        assert picture["y"] < box["y"] < box["y"] + box["height"] < picture["y"] + picture["height"]
+    reached = page.page.locator(".swin-links a:not([tabindex])")
+    found = reached.evaluate_all("all => all.map((a) => a.href.split('?')[0].split('/').at(-1))")
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def follow_link(page: browser.NotebookPage, name: str, act) -> None:
+    """JupyterLab opens another notebook beside this one, Notebook 7 on a page of its own."""
+    link = page.page.locator(f'.swin-links a[href*="{name}"]').first
+    if page.server.app == "notebook":
+        with page.page.context.expect_page() as opened:
+            act(link)
+        opened.value.wait_for_url(f"**/{name}.ipynb**")
+        opened.value.close()
+    else:
+        act(link)
+        shown = "name => swin.panel()?.context?.path === `notebooks/${name}.ipynb`"
+        page.wait(shown, browser.OPEN, f"{name} to open", name)
 
 
 # --- the learner's way in -------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
-from swinlib.lab.drawing import SCRIPT, Drawing, part  # noqa: E402
+from swinlib.lab.drawing import SCRIPT, WHITE, Drawing, part  # noqa: E402
+from swinlib.lab.style import CALM  # noqa: E402
 from swinlib.lab.widgets.explorer import Explorer  # noqa: E402
 
 CHROMIUM = find_browser()
@@ -500,11 +501,14 @@ def test_the_page_gives_the_colours(open_page):
     page = open_page()
     drawing = Drawing(40, 30, "A square.")
     drawing.rect(0, 0, 10, 10, "#ff0000")
+    drawing.rect(10, 0, 10, 10, WHITE, opacity=0.5)  # a veil
     drawing.text(20, 20, "a")
+    drawing.text(20, 25, "b", fill=CALM)
     drawing.touch("square", 0, 0, 10, None, [part("square", square=1)])
-    page.set_content(
-        f'<div style="--swin-paper:#101010;--swin-ink:#eeeeee">{drawing.page_svg()}</div>'
-    )
+    colours = "--swin-paper:#101010;--swin-ink:#eeeeee;--swin-calm:#56b4e9"
+    page.set_content(f'<div style="{colours}">{drawing.page_svg()}</div>')
     colour = "e => getComputedStyle(e).fill"
-    assert page.locator("svg > rect").first.evaluate(colour) == "rgb(16, 16, 16)"
-    assert page.locator("text").evaluate(colour) == "rgb(238, 238, 238)"
+    found = page.locator("svg > rect").evaluate_all(f"all => all.map({colour})")
+    assert found == ["rgb(16, 16, 16)", "rgb(255, 0, 0)", "rgb(16, 16, 16)"]
+    found = page.locator("text").evaluate_all(f"all => all.map({colour})")
+    assert found == ["rgb(238, 238, 238)", "rgb(86, 180, 233)"]
