@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from swinlib._checks import narrow_stage
 from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
@@ -288,15 +289,8 @@ class TrainConfig:
 # ------------------------------------------------------------------------ rules between fields
 
 
-def _first_bad_stage(config):
-    """The first stage whose heads cannot share its width equally, or None."""
-    for i, heads in enumerate(config.num_heads):
-        if config.embed_dim * 2**i % heads:
-            return i
-
-
 def _stage_width(config):
-    i = _first_bad_stage(config)
+    i = narrow_stage(config.embed_dim, config.num_heads)
     return f"heads that divide the stage's width ({config.embed_dim * 2**i} in stage {i})"
 
 
@@ -306,7 +300,7 @@ _BETWEEN = (  # (the field that the message names, whether all is well, what is 
         lambda c: len(c.num_heads) == len(c.depths),
         lambda c: f"as many entries as depths={c.depths}",
     ),
-    ("num_heads", lambda c: _first_bad_stage(c) is None, _stage_width),
+    ("num_heads", lambda c: narrow_stage(c.embed_dim, c.num_heads) is None, _stage_width),
     (
         "patch_size",
         lambda c: c.stem == "patches" or c.patch_size in (2**i for i in range(1, 11)),
