@@ -137,7 +137,8 @@ def _draw_map(drawing, left, facts, height, width, token, step) -> None:
 def _draw_four_grids(drawing, middle, facts, token, step) -> None:
     drawing.text(middle, 14, "its four grids, in the official order", 13, "start")
     if step < 3:
-        return _later(drawing, middle, "step 3 takes every second row and column")
+        text = "step 3 takes every second row and column"
+        return drawing.placeholder(middle, TOP, PANEL, PANEL, text)
     h, w, _, _ = facts.merged.shape
     side = (PANEL - 20) / 2  # room for one grid
     cell = min((side - 18) / max(h, w), 46)
@@ -162,7 +163,8 @@ def _draw_merged(drawing, right, facts, token, step) -> None:
     title = f"one behind the other: {h} x {w} tokens of 4C"
     drawing.text(right, 14, title, 13, "start")
     if step < 4:
-        return _later(drawing, right, "step 4 lays the four grids one behind the other")
+        text = "step 4 lays the four grids one behind the other"
+        return drawing.placeholder(right, TOP, PANEL, PANEL, text)
     cell = min(PANEL / max(h, w), 150)
     drawing.grid(right, TOP, cell, [[PALE] * w for _ in range(h)])
     box, tall = (cell - 8) / 4, 0.42 * (cell - 8)
@@ -223,11 +225,6 @@ def _box(drawing, x, y, width, height, value, place, size) -> None:
     drawing.rect(x, y, width, height, fill, GREY, 0.8, dash)
     text = "0" if value < 0 else str(value)
     drawing.text(x + width / 2, y + height / 2, text, size, fill=GREY if value < 0 else INK)
-
-
-def _later(drawing: Drawing, x: float, text: str) -> None:
-    drawing.rect(x, TOP, PANEL, PANEL, "none", GREY, 1, dash=True)
-    drawing.text(x + PANEL / 2, TOP + PANEL / 2, text, 12, fill=GREY)
 
 
 def _text(number: int) -> str:
