@@ -45,7 +45,9 @@ def test_render_is_well_formed(epochs_done, now):
     root = ET.fromstring(text)
     svg = root.find("{http://www.w3.org/2000/svg}svg")
     assert svg.get("role") == "img" and svg.get("aria-label").startswith("Loss and accuracy")
-    assert "background:#FFFFFF" in root.get("style")
+    # The page's paper and ink, or it would be a white block on a dark page.
+    assert "background" not in root.get("style") and "color" not in root.get("style")
+    assert root.find(".//{*}svg").get("fill") == "currentColor"
     for number in re.findall(r' (?:points|x|y|cx|cy|width|height)="([^"%]*)"', text):
         assert all(-5 <= float(v) <= 800 for v in number.replace(",", " ").split())
     assert text == render(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])

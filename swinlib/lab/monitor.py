@@ -19,6 +19,7 @@ import ipywidgets
 WIDTH, HEIGHT = 380, 240  # of one panel, in pixels
 TRACE_POINTS = 200  # of the thin line that follows the loss from step to step
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 36  # room for tick labels, title and axis label
+FAINT = 'fill="#7D8590" opacity="0.3"'  # on a light page and on a dark one
 # Okabe and Ito's blue and vermilion; markers and dashes differ as well, never colour alone.
 STYLES = {"train": ("training", "#0072B2", ""), "val": ("validation", "#D55E00", "6 3")}
 
@@ -87,14 +88,14 @@ def render(history, state, trace=()) -> str:
     curves, epochs = _curves(history, state)
     words, share = _progress(history, state)
     panels = _panel(curves, "loss", epochs, trace) + _panel(curves, "accuracy", epochs, (), WIDTH)
-    bar = f'<rect y="{HEIGHT}" width="{2 * WIDTH}" height="8" fill="#E5E5E5"/>'
+    bar = f'<rect y="{HEIGHT}" width="{2 * WIDTH}" height="8" {FAINT}/>'
     bar += f'<rect y="{HEIGHT}" width="{2 * WIDTH * share:.1f}" height="8" fill="#009E73"/>'
     return (
-        '<div style="background:#FFFFFF;color:#222222;padding:8px;max-width:776px;'
+        '<div style="padding:8px;max-width:776px;'
         'font-family:sans-serif;font-size:13px">'
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {HEIGHT + 8}" '
         f'width="100%" role="img" aria-label="Loss and accuracy by epoch. {words}" '
-        f'font-family="sans-serif" font-size="12" fill="#222222">'
+        f'font-family="sans-serif" font-size="12" fill="currentColor">'
         f"<title>Loss and accuracy by epoch</title>{panels}{bar}</svg>"
         f'<div style="margin-top:6px;font-variant-numeric:tabular-nums">{words}</div></div>'
     )
@@ -155,7 +156,7 @@ def _panel(curves, kind, epochs, trace, left=0):
         value = top * i / spaces
         text = f"{value:.0%}" if kind == "accuracy" else f"{value:g}"
         _, y = place(0, value)
-        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#DDDDDD"/>')
+        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#7D8590" opacity="0.4"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y}" dy="4" text-anchor="end">{text}</text>')
     for epoch in range(0, epochs + 1, max(1, math.ceil(epochs / 10))):
         x, _ = place(epoch, 0)
