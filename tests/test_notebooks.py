@@ -109,6 +109,13 @@ def shown(about=None, **data):
     return {"data": data, "metadata": said, "output_type": "display_data"}
 
 
+def pictured(**about):
+    """A figure whose metadata say something else."""
+    output = shown(plain="<Figure>", png=png())
+    output["metadata"]["image/png"] |= about
+    return output
+
+
 def notebook(*cells):
     return {
         "cells": list(cells),
@@ -138,7 +145,7 @@ def clean():
         code("figure", "plt.show()", FIGURE, count=3),
         code("raises", "raise ValueError('no')", ERROR, count=4, tags=["raises-exception"]),
         code("widget", "ShiftExplorer()", WIDGET, count=5, tags=["still-next"]),
-        code("still", "plt.show()", FIGURE, count=6),
+        code("still", "plt.show()", pictured(width=848, letters=9), count=6),
         code(
             "inline", "page", shown(html='<img src="data:image/png;base64,AA+/tmp/+B==">'), count=7
         ),
@@ -173,6 +180,17 @@ CASES = {
     "figure without picture": (
         code("a", "x", shown(plain="<Figure size 640x480 with 1 Axes>")),
         "figure's text without its picture",
+    ),
+    "html stored beside the plain form": (
+        code("a", "x", shown(plain="1", html="<b>1</b>")),
+        "holds text/html beside a plain form",
+    ),
+    "figure without words": (code("a", "x", pictured(alt=" ")), "without alternative text"),
+    "figure too wide": (code("a", "x", pictured(width=849)), "849 pixels wide, wanted at most 848"),
+    "letters too small": (code("a", "x", pictured(letters=8.9)), "letters of 8.9 pixels"),
+    "a photograph without words": (
+        code("a", "x", {"output_type": "display_data", "data": {"image/jpeg": ""}, "metadata": {}}),
+        "without alternative text",
     ),
     "widget without still": (code("a", "w", WIDGET), "widget without a still picture"),
     "widget's still promised, not there": (
@@ -231,6 +249,41 @@ def test_rules_of_the_whole_notebook():
     only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")
     renamed = {**METADATA, "kernelspec": {"name": "swin"}}
     only({**notebook(), "metadata": renamed}, "not the template")
+
+
+# Of 400 words and one line of code: two minutes to read.
+def timed(said, *exercises):
+    table = f"# Title\n\n| | |\n| --- | --- |\n{said}\n\n" + "word " * 370
+    asked = [f"Do.\n\n*Difficulty ●○○ · importance ●●○ · {m} minutes*" for m in exercises]
+    cells = [markdown(f"exercise-{n}", source) for n, source in enumerate(asked)]
+    return notebook(markdown("title", table), *cells, code("a", "x = 1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "exercises"),
+    [
+        ("| Time | about 2 minutes to read, 15 for the exercises |", (8, 5)),
+        ("| Time | 8 minutes to read, 15 for the exercises |", (15,)),
+        ("| Time | four sittings |", ()),  # where nothing is asked, nothing adds up
+        ("| Length | short |", (8, 5)),
+    ],
+)
+def test_minutes_that_are_right_pass(said, exercises):
+    assert violations(timed(said, *exercises)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "exercises", "message"),
+    [
+        ("| Time | about 9 minutes to read, 15 for the exercises |", (8, 5), "about 2 minutes"),
+        ("| Time | about 2 minutes to read, 10 for the exercises |", (8, 5), "say 15 minutes"),
+        ("| Time | about 2 minutes to read |", (8, 5), "say 15 minutes"),
+        ("| Time | about 15 minutes for all |", (8, 5), "about 2 minutes"),
+    ],
+)
+def test_minutes_that_nobody_can_keep_are_told(said, exercises, message):
+    found = violations(timed(said, *exercises))
+    assert any(message in line for line in found) and all("'| Time |" in line for line in found)
 
 
 REBOUND = {

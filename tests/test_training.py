@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from training_runs import PLAIN as TINY
 
 from swinlib.training import batches as batches_module
 from swinlib.training import cifar as cifar_module
@@ -38,19 +39,6 @@ from swinlib.training.loop import (
     learning_rate,
     parameter_groups,
     train,
-)
-
-TINY = TrainConfig(
-    name="tiny",
-    embed_dim=8,
-    depths=(1, 2),
-    num_heads=(1, 2),
-    window_size=4,
-    drop_path_rate=0.1,
-    val_size=20,
-    batch_size=16,
-    epochs=2,
-    warmup_epochs=0.5,
 )
 
 

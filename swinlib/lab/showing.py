@@ -13,6 +13,7 @@ from html import escape
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image, ImageDraw
@@ -29,6 +30,10 @@ WIDEST = 8.4  # inches: JupyterLab's column in a window of 1280 pixels has 848
 MARGIN = 0.08  # inches around what is drawn
 PAPER = "#f7f8fa"  # not white, which glares on a dark page
 CORNER = 8  # radius, in pixels of the page
+LINKS = (  # of what a pointer or the keyboard is on
+    ".swin-links a:hover,.swin-links a:focus-visible"
+    "{outline:3px solid #0072b2;outline-offset:1px;background:#0072b222}"
+)
 
 
 class Picture:
@@ -39,6 +44,7 @@ class Picture:
         alt: what it shows, in a sentence or two.
         size: (width, height) on the page, in pixels.
         letters: height of the smallest ones on the page, in pixels; None where there are none.
+        links: parts of it that lead elsewhere, each {"to": address, "name": words, "place": CSS}.
         crowded: words that run into others, as `crowded` finds them.
     """
 
@@ -48,10 +54,11 @@ class Picture:
         alt: str,
         size: tuple[int, int],
         letters: float | None = None,
+        links: Sequence[dict] = (),
         crowded: Sequence[str] = (),
     ):
         self.png, self.alt, self.size, self.letters = png, alt, size, letters
-        self.crowded = list(crowded)
+        self.links, self.crowded = list(links), list(crowded)
 
     def _repr_mimebundle_(self, **kwargs):
         data = base64.b64encode(self.png).decode()
@@ -59,11 +66,14 @@ class Picture:
         about = {"alt": self.alt, "width": width, "height": height}
         if self.letters is not None:
             about["letters"] = self.letters
+        if self.links:
+            about["links"] = self.links
         if self.crowded:
             about["crowded"] = self.crowded
-        html = (
+        html = linked(
             f'<img alt="{escape(self.alt)}" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
+            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">',
+            self.links,
         )
         bundle = {"text/plain": repr(self), "image/png": data, "text/html": html}
         return bundle, {"image/png": about}
@@ -119,11 +129,34 @@ def code_html(code: str) -> str:
     return f'<pre style="{style};{look}">{lines.rstrip()}</pre>'
 
 
-def show(figure: Figure, alt: str) -> None:
+def linked(image: str, links: Sequence[dict]) -> str:
+    """An image as HTML, with its links over it; see `Picture`.
+
+    JupyterLab leaves an SVG, an image map and a style sheet out of what it does not trust, and only
+    leads an ``<a>`` of HTML to the notebook that it names. So each link is one, with its place in a
+    style of its own. Of several to the same place, the Tab key reaches the first.
+    """
+    if not links:
+        return image
+    html, seen = "", set()
+    for link in links:
+        tab = ' tabindex="-1"' if link["to"] in seen else ""
+        seen.add(link["to"])
+        html += (
+            f'<a href="{escape(link["to"])}" title="{escape(link["name"])}"{tab} style="'
+            f"position:absolute;{link['place']};overflow:hidden;border-radius:6px;"
+            f'color:transparent;text-decoration:none">{escape(link["name"])}</a>'
+        )
+    look = "position:relative;display:inline-block"
+    return f'<style>{LINKS}</style><div class="swin-links" style="{look}">{image}{html}</div>'
+
+
+def show(figure: Figure, alt: str, links: Sequence[tuple[Artist, str, str]] = ()) -> None:
     """Show a figure of pyplot's below the cell, and close it.
 
     Args:
         alt: what it shows, in a sentence or two, for those who do not see it.
+        links: parts of it that lead elsewhere: what was drawn, a relative address, its name.
 
     Raises:
         ValueError: it says nothing, or the figure is wider than a page's column.
@@ -136,13 +169,17 @@ def show(figure: Figure, alt: str) -> None:
             "narrower or in rows"
         )
     try:
-        display(picture(figure, alt))
+        display(picture(figure, alt, links))
     finally:
         plt.close(figure)
 
 
-def picture(figure: Figure, alt: str) -> Picture:
-    """A figure as a card with round corners, which suits a light page and a dark one."""
+def picture(figure: Figure, alt: str, links: Sequence[tuple[Artist, str, str]] = ()) -> Picture:
+    """A figure as a card with round corners, which suits a light page and a dark one.
+
+    Args:
+        figure, alt, links: as in `show`.
+    """
     buffer = io.BytesIO()
     figure.savefig(
         buffer,
@@ -164,8 +201,22 @@ def picture(figure: Figure, alt: str) -> Picture:
     buffer = io.BytesIO()
     card.save(buffer, "PNG", pnginfo=about)
     size = round(card.width / SHARP), round(card.height / SHARP)
-    said = smallest_letters(figure), crowded(figure)
+    found = [{"to": to, "name": name, "place": place(figure, part)} for part, to, name in links]
+    said = smallest_letters(figure), found, crowded(figure)
     return Picture(buffer.getvalue(), " ".join(alt.split()), size, *said)
+
+
+def place(figure: Figure, part: Artist) -> str:
+    """Where a part of a figure is in its picture, as CSS."""
+    whole = figure.get_tightbbox().padded(MARGIN)  # inches, as `savefig` cuts it
+    box = part.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    shares = {
+        "left": (box.x0 - whole.x0) / whole.width,
+        "top": (whole.y1 - box.y1) / whole.height,
+        "width": box.width / whole.width,
+        "height": box.height / whole.height,
+    }
+    return ";".join(f"{side}:{100 * share:.2f}%" for side, share in shares.items())
 
 
 def words(figure: Figure) -> list[Text]:
@@ -176,10 +227,10 @@ def words(figure: Figure) -> list[Text]:
             low, high = sorted(axis.get_view_interval())
             slack = 1e-6 * (high - low)
             for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
-                if not (ax.axison and low - slack <= tick.get_loc() <= high + slack):
+                if not low - slack <= tick.get_loc() <= high + slack:
                     hidden |= {tick.label1, tick.label2}
-            if not ax.axison:
-                hidden.add(axis.label)
+            if not (ax.axison and axis.get_visible()):
+                hidden |= set(axis.findobj(Text))
     return [
         text
         for text in figure.findobj(Text)
