@@ -80,10 +80,10 @@ bench: $(TEST) ## Time swinlib beside torchvision and timm, and draw the table (
 	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.
-EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)
+EXPLORER = ShiftMaskExplorer(height=8, width=8, window_size=4, shift_size=2, window=3)
 picture: $(LAB) ## Draw the README's picture again
-	$(PY) -c "from swinlib.lab.widgets import ShiftMaskExplorer; \
-	  $(EXPLORER).save('data/shift_mask_explorer.png')"
+	$(PY) -c "from swinlib.lab import setup; from swinlib.lab.widgets import ShiftMaskExplorer; \
+	  setup(); $(EXPLORER).save('data/shift_mask_explorer.png')"
 
 lint: $(TEST) ## Check style and formatting
 	$(PY) -m ruff check .

@@ -127,6 +127,10 @@ def test_words_that_run_into_others_are_found():
     plt.setp(right.get_xticklabels(), rotation=40)  # side by side, as slanting labels are
     left.set_title("in two lines,\nnarrow")
     assert not showing.crowded(figure)
+    right.set_xlim(0, 0.3)  # where only one of them is
+    assert [text for text in showing.words(figure) if "beside" in text.get_text()] == []
+    right.axis("off")
+    assert "below the axis" not in [text.get_text() for text in showing.words(figure)]
     plt.close(figure)
 
 

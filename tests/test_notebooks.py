@@ -554,6 +554,7 @@ def test_lighter_cards_keep_rare_colours_and_round_corners():
     stored = Image.open(io.BytesIO(base64.b64decode(light))).convert("RGBA")
     assert stored.getpixel((0, 0))[3] == 0 and stored.getpixel((320, 200))[3] == 255
     assert decode(light).getpixel((0, 0)) == (255, 255, 255)
+    assert decode(light).getpixel((320, 3)) == (247, 248, 250)
     off = ImageChops.difference(decode(heavy), decode(light)).crop((600, 10, 606, 390))
     assert max(high for _, high in off.getextrema()) < 16  # of 255
 

@@ -82,7 +82,7 @@ def tint(colour: str, strength: float = 0.55) -> tuple[float, float, float]:
 def titled(ax: Axes, title: str, size: float = 9.0) -> None:
     """A title above a panel, in lines no wider than the panel; without one the room stays empty."""
     width = 72 * ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
-    letters = int(width / (0.57 * size))  # of a letter's mean width
+    letters = int(width / (0.6 * size))  # of a letter's mean width
     ax.set_title("\n".join(fill(line, letters) for line in title.split("\n")), fontsize=size)
 
 
