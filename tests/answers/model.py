@@ -609,7 +609,7 @@ WRONG = {
         (grid_without_attention, "`attend` was not asked"),
         (grid_square_only, "right in the case before, but with groups of 4 x 2"),
         (grid_one_picture, "the shape is (1, 4, 12, 3), wanted (2, 4, 12, 3)"),
-        (grid_by_view, "does not lie in memory in order: it stops with RuntimeError"),
+        (grid_by_view, "is not contiguous: it stops with RuntimeError"),
         (grid_in_place, "writes into its input `x`"),
         (grid_groups, "the shape is (4, 4, 1), wanted (1, 4, 4, 1)"),
         (grid_in_float, "of type torch.float32, wanted torch.float16"),

@@ -213,7 +213,7 @@ def _maps():
         Case("two pictures that are not square, and channels", (wide, (2, 3))),
         Case("a map that must be padded", (wide[:1, :3, :5, :1] + 1, (2, 3))),
         Case("neighbourhoods of a single token", (wide, (1, 1))),
-        Case("a tensor that does not lie in memory in order", (scattered, (4, 2))),
+        Case("a tensor that is not contiguous", (scattered, (4, 2))),
         Case("half precision, and a map that must be padded", (scattered.half(), (3, 4))),
     ]
 
@@ -222,7 +222,7 @@ NEIGHBOURS = Exercise(
     solution=merge_neighbours,
     cases=_maps,
     checked_on="8 cases: tall and wide neighbourhoods, two pictures, wide maps, padding, "
-    "scattered memory, half precision",
+    "non-contiguous tensors, half precision",
     allowed=(pad_to_multiple,),
     hints=(
         "A single slice takes one place of all neighbourhoods at once. How many places are there, "
@@ -259,7 +259,7 @@ NEIGHBOURS = Exercise(
         ),
         Mistake("its neighbourhoods are always 2 x 2, whatever size asks for.", _merged_by_two),
         Mistake(
-            "it cuts the map into kh x kw large tiles and lays those behind one another. A merged "
+            "it cuts the map into kh x kw large tiles and stacks those. A merged "
             "token is made of neighbours: the slices need a step.",
             _merged_quarters,
         ),
@@ -335,7 +335,7 @@ def _parameters():
         Case("three channels", (torch.arange(12.0),)),
         Case("a matrix, two channels", (torch.arange(32.0).view(4, 8),)),
         Case("a matrix, three channels", (torch.arange(48.0).view(4, 12),)),
-        Case("a matrix that does not lie in memory in order", (scattered,)),
+        Case("a matrix that is not contiguous", (scattered,)),
         Case("half precision", (scattered.half(),)),
     ]
 
@@ -343,7 +343,7 @@ def _parameters():
 UNFOLD = Exercise(
     solution=from_unfold,
     cases=_parameters,
-    checked_on="7 parameters, vectors and matrices: 1 to 5 channels, scattered memory, half "
+    checked_on="7 parameters, vectors and matrices: 1 to 5 channels, non-contiguous tensors, half "
     "precision",
     hints=(
         "The 4C numbers have three coordinates: channel, row and column of the four. Which runs "
@@ -416,11 +416,11 @@ def _even_maps():
     scattered = scattered.permute(0, 3, 2, 1)  # (2, 8, 6, 3), channels far apart
     return [
         Case("a 4 x 4 grid of counting numbers", (numbers,)),
-        Case("a map that is wider than high", (numbers.view(1, 2, 8, 1),)),
+        Case("a map that is wider than tall", (numbers.view(1, 2, 8, 1),)),
         Case("two channels", (numbers.view(1, 2, 4, 2),)),
         Case("two pictures with three channels", (wide,)),
         Case("a single neighbourhood", (wide[:1, :2, :2],)),
-        Case("a tensor that does not lie in memory in order", (scattered,)),
+        Case("a tensor that is not contiguous", (scattered,)),
         Case("half precision", (scattered.half(),)),
     ]
 
@@ -429,7 +429,7 @@ DEPTH = Exercise(
     solution=space_to_depth,
     cases=_even_maps,
     checked_on="7 maps: wide ones, one to three channels, two pictures, a single neighbourhood, "
-    "scattered memory, half precision",
+    "non-contiguous tensors, half precision",
     hints=(
         "All top left tokens at once are a slice with a step of 2 along the rows and along the "
         "columns. Where does the slice of the bottom left tokens begin?",
@@ -459,7 +459,7 @@ DEPTH = Exercise(
             _by_two(_merged_by_view),
         ),
         Mistake(
-            "it cuts the map into four quarters and lays those behind one another. Neighbours are "
+            "it cuts the map into four quarters and stacks those. Neighbours are "
             "wanted: the slices need a step of 2.",
             _by_two(_merged_quarters),
         ),
@@ -533,7 +533,7 @@ def _whole_mergings():
         Case("an odd width", (tokens(1, 4, 7, 2), *layers(2))),
         Case("both sides odd", (tokens(2, 5, 7, 3), *layers(3))),
         Case("a single token", (tokens(1, 1, 1, 4), *layers(4))),
-        Case("a tensor that does not lie in memory in order", (scattered, *layers(3))),
+        Case("a tensor that is not contiguous", (scattered, *layers(3))),
         Case("half precision", (scattered.half(), *layers(3, torch.float16))),
     ]
 
@@ -541,8 +541,8 @@ def _whole_mergings():
 MERGING = Exercise(
     solution=patch_merging,
     cases=_whole_mergings,
-    checked_on="8 maps: even and odd sides, two pictures, a single token, scattered memory, half "
-    "precision",
+    checked_on="8 maps: even and odd sides, two pictures, a single token, non-contiguous tensors, "
+    "half precision",
     allowed=(pad_to_multiple,),
     hints=(
         "Four steps, in the lesson's order: pad, stack, norm, reduce. Which of them know of C, and "

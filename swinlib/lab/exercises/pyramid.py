@@ -125,7 +125,7 @@ PYRAMID = Exercise(
     cases=_pyramids,
     checked_on="7 cases: one to four maps, not square, odd sides, several pictures",
     hints=(
-        "Three steps, one behind the other for all maps: `lateral[i]` brings every map to the same "
+        "Three steps, one after the other for all maps: `lateral[i]` brings every map to the same "
         "width; then sums; then `smooth[i]` on every sum.",
         "The sums begin at the coarsest map, which has nothing above it. The next finer one adds "
         "the *sum* above it, made as large as itself, so what the coarsest knows travels all the "

@@ -277,7 +277,7 @@ class MergingExplorer(Explorer):
             "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 5, play=True),
             "height": Number("height H", 4, 1, LARGEST_MAP),
             "width": Number("width W", 4, 1, LARGEST_MAP),
-            "channels": Number("channels C", 1, 1, LARGEST_CHANNELS),
+            "channels": Number("channels C", 1, 1, LARGEST_CHANNELS, rare=True),
             "token": Number("merged token", 0, 0, (LARGEST_MAP // 2) ** 2 - 1),
         }
 
