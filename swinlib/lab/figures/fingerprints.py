@@ -19,8 +19,8 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
 
     Args:
         shares: a name in `VARIANTS` to ``(SIDE, SIDE)`` or ``(seeds, SIDE, SIDE)``, the share of
-            test maps in which a token answers rightly; of several seeds the map shows the mean and
-            the numbers give the lowest and the highest.
+            test maps in which a token answers correctly; of several seeds the map shows the mean
+            and the numbers give the lowest and the highest.
         columns: panels in a row.
     """
     columns = min(columns, len(shares))
@@ -46,7 +46,7 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
     figure.legend(handles=lines, loc="outside lower center", ncols=2)
     show(
         figure,
-        "Maps of the share of test maps in which each token answers rightly: "
+        "Maps of the share of test maps in which each token answers correctly: "
         + listing(
             f"{VARIANTS[name].title}, {maps.mean():.2f} on average" for name, maps in shares.items()
         )
