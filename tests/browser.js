@@ -31,19 +31,28 @@ window.swin = {
     );
   },
 
-  // Runs the page's notebook from top to bottom; `visited` then says "done" or what went wrong.
-  async visit(opening, running) {
+  // Runs these cells of the page's notebook, one after the other, or all that it has; `visited` then
+  // says "done" or what went wrong.
+  async visit(opening, running, cells = null) {
     try {
       await swin.within(opening, "opening", swin.until(() => window.jupyterapp));
       await swin.within(opening, "restoring the page", window.jupyterapp.restored);
       await swin.within(opening, "starting the kernel", swin.until(swin.isReady));
       const { commands } = window.jupyterapp;
       await commands.execute("notebook:clear-all-cell-outputs"); // nothing stored may pass as new
-      const run = commands.execute("notebook:run-all-cells");
-      await swin.within(running, "running all cells", run);
+      const run = cells ? swin.run(cells) : commands.execute("notebook:run-all-cells");
+      await swin.within(running, "running the cells", run);
       swin.visited = "done";
     } catch (error) {
       swin.visited = String(error);
+    }
+  },
+
+  async run(cells) {
+    for (const cell of cells) {
+      swin.panel().content.deselectAll();
+      swin.panel().content.activeCellIndex = cell;
+      await window.jupyterapp.commands.execute("notebook:run-cell");
     }
   },
 
@@ -139,6 +148,10 @@ window.swin = {
     }
     return swin.lastRewritten;
   },
+
+  // What is lit, as "panel row column".
+  lit: (cell) =>
+    Array.from(swin.content(cell).querySelectorAll(".swin-marks rect"), (r) => r.dataset.place),
 
   // From now on, the milliseconds from every key to the frame that shows the next picture.
   startTiming(cell) {

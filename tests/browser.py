@@ -26,8 +26,10 @@ from pathlib import Path
 import nbformat
 import torch
 
+from nbform import names_of, text
 from nbtool import conditions
 from swinlib.lab import widgets
+from swinlib.lab.drawing import Drag, Drawing
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
 ROOT = Path(__file__).parent.parent
@@ -270,18 +272,28 @@ class NotebookPage:
         server: where the notebook comes from.
         name: of the notebook.
         problems: what the browser complained about.
+        ran: the numbers of the cells that were run; None for all of them.
     """
 
     page: object
     server: Server
     name: str
     problems: list[str] = field(default_factory=list)
+    ran: list[int] | None = None
 
     @classmethod
-    def start(cls, browser, server: Server, name: str) -> "NotebookPage":
-        """Open a notebook and let it run from top to bottom, without waiting for that."""
+    def start(cls, browser, server: Server, name: str, whole: bool = True) -> "NotebookPage":
+        """Open a notebook and let it run, without waiting for that.
+
+        Args:
+            whole: from top to bottom; else its explorers' cells and what these need.
+        """
         self = cls.open(browser, server, name)
-        self.page.evaluate(f"() => void swin.visit({OPEN}, {RUN})")
+        if not whole:
+            notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_bytes())
+            self.ran = cells_for_explorers(notebook["cells"])
+        visit = f"cells => void swin.visit({OPEN}, {RUN}, cells)"
+        self.page.evaluate(visit, self.ran)
         return self
 
     @classmethod
@@ -347,6 +359,11 @@ class NotebookPage:
         """The cells as a notebook's file would hold them now."""
         return self.page.evaluate("() => swin.cells()")
 
+    def ran_cells(self) -> list[dict]:
+        """Those that were run."""
+        cells = self.cells()
+        return cells if self.ran is None else [cells[number] for number in self.ran]
+
     def ask(self, code: str) -> None:
         """Let the kernel run this, and wait until it has."""
         self.page.evaluate(f"code => swin.ask(code, {REPLY})", code)
@@ -373,19 +390,22 @@ class NotebookPage:
         return eval(compile(ast.Expression(last.value), "cell", "eval"), values)
 
 
+Visit = tuple[str, str, bool]  # an app, a notebook's name, and whether the whole of it is run
+
+
 class Visits:
     """Pages of notebooks, in an order that is known: the next one runs while one is looked at.
 
     Args:
         browser: playwright's.
         folder: for the servers' files.
-        order: pairs of an app and a notebook's name.
+        order: of what is visited.
     """
 
-    def __init__(self, browser, folder: Path, order: list[tuple[str, str]]):
+    def __init__(self, browser, folder: Path, order: list[Visit]):
         self.browser, self.folder, self.order = browser, folder, order
         self.servers: dict[str, Server] = {}
-        self.pages: dict[tuple[str, str], NotebookPage] = {}
+        self.pages: dict[Visit, NotebookPage] = {}
         self.stack = ExitStack()
 
     def __enter__(self) -> "Visits":
@@ -397,17 +417,17 @@ class Visits:
                 self.pages.pop(visit).close()
 
     @contextmanager
-    def visit(self, app: str, name: str) -> Iterator[NotebookPage]:
+    def visit(self, *visit) -> Iterator[NotebookPage]:
         """The page of a notebook that has run; it is closed with the block."""
-        page = self._started((app, name))
-        following = self.order[self.order.index((app, name)) + 1 :]
+        page = self._started(visit)
+        following = self.order[self.order.index(visit) + 1 :]
         page.arrive()
         if following:
             self._started(following[0])
         try:
             yield page
         finally:
-            del self.pages[app, name]
+            del self.pages[visit]
             page.close()
 
     def server(self, app: str) -> Server:
@@ -417,10 +437,10 @@ class Visits:
             self.servers[app] = self.stack.enter_context(serve(app, folder))
         return self.servers[app]
 
-    def _started(self, visit: tuple[str, str]) -> NotebookPage:
+    def _started(self, visit: Visit) -> NotebookPage:
         if visit not in self.pages:
-            app, name = visit
-            self.pages[visit] = NotebookPage.start(self.browser, self.server(app), name)
+            app, name, whole = visit
+            self.pages[visit] = NotebookPage.start(self.browser, self.server(app), name, whole)
         return self.pages[visit]
 
 
@@ -433,6 +453,18 @@ def write_notebook(server: Server, source: str) -> Path:
     path = server.folder / "course" / "notebooks" / "tomorrow.ipynb"
     nbformat.write(notebook, path)
     return path
+
+
+def cells_for_explorers(cells: list[dict]) -> list[int]:
+    """The numbers of a stored notebook's explorers' cells, and of those that they need."""
+    wanted, found = set(), []
+    for number, cell in reversed(list(enumerate(cells))):
+        if cell["cell_type"] == "code":
+            binds, needs = names_of(text(cell["source"]))
+            if binds & wanted or any(map(_shows_explorer, cell["outputs"])):
+                found.insert(0, number)
+                wanted = (wanted - binds) | needs
+    return found
 
 
 def errors(cells: list[dict]) -> list[str]:
@@ -505,17 +537,35 @@ class LiveExplorer:
     def slider(self, name: str):
         return self.box(name).get_by_role("slider")
 
+    def content(self):
+        """The part of the page that holds the picture."""
+        cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
+        return cell.locator(".swin-picture")
+
+    def scale(self) -> float:
+        """Pixels of the page to one of the picture."""
+        return self.content().locator("svg").bounding_box()["width"] / self.twin.drawing.width
+
     def place(self, panel: str, row: int = 0, column: int = 0) -> tuple[float, float]:
         """The middle of a place of the picture, in the page."""
-        cell = self.page.page.locator(".jp-Notebook .jp-Cell").nth(self.cell)
-        picture, field = cell.locator(".swin-picture svg"), self.twin.drawing.fields()[panel]
+        picture, field = self.content().locator("svg"), self.twin.drawing.fields()[panel]
         picture.scroll_into_view_if_needed()
-        box = picture.bounding_box()
-        scale = box["width"] / self.twin.drawing.width
-        x, y = field["x"], field["y"]
-        x += (column + 0.5) * field["width"]
-        y += (row + 0.5) * field["height"]
+        box, scale = picture.bounding_box(), self.scale()
+        x = field["x"] + (column + 0.5) * field["width"]
+        y = field["y"] + (row + 0.5) * field["height"]
         return box["x"] + scale * x, box["y"] + scale * y
+
+    def focused(self) -> str | None:
+        """The panel that has the keyboard."""
+        return self.page.page.evaluate("() => document.activeElement.dataset.panel")
+
+    def lit(self) -> set[tuple[str, int, int]]:
+        """The places that are lit up, as `Drawing.lit` names them."""
+        found = [
+            place.rsplit(" ", 2)
+            for place in self.page.page.evaluate("cell => swin.lit(cell)", self.cell)
+        ]
+        return {(panel, int(row), int(column)) for panel, row, column in found}
 
     def follow(self, what: str, may_stay: bool = False, **values) -> None:
         """Move the twin as the page was moved, and compare.
@@ -553,6 +603,38 @@ class LiveExplorer:
         """The same, when the kernel and the page have said all that was on its way."""
         self.page.ask("")
         self.shows_twin(f"{what}, and all its messages")
+
+
+# --- what a hand can do ---------------------------------------------------------------------------
+
+
+def on_top(drawing: Drawing, place: tuple[str, int, int]) -> bool:
+    """Whether no other field lies over the middle of this place."""
+    fields = drawing.fields()
+    one = fields[place[0]]
+    x = one["x"] + (place[2] + 0.5) * one["width"]
+    y = one["y"] + (place[1] + 0.5) * one["height"]
+    above = list(fields)[list(fields).index(place[0]) + 1 :]
+    return not any(
+        0 <= x - fields[n]["x"] <= fields[n]["width"] * len(fields[n]["columns"])
+        and 0 <= y - fields[n]["y"] <= fields[n]["height"] * len(fields[n]["rows"])
+        for n in above
+    )
+
+
+def steps_of(drag: Drag) -> int:
+    """How far to drag: two steps where it goes so far, upwards if it goes there; 0 if nowhere."""
+    return min(drag.high, 2) if drag.high > 0 else max(drag.low, -2)
+
+
+def dragged(explorer: Explorer, drag: Drag, steps: int):
+    """What a control says after so many steps of a drag that begins now, if bounds allow it."""
+    control = explorer.parts[drag.name]
+    if isinstance(control, Choice):
+        values = [value for _, value in control.options]
+        place = values.index(control.value) + drag.step * steps
+        return values[min(max(place, 0), len(values) - 1)]
+    return control.value + drag.step * steps
 
 
 def controls_of(twin: Explorer) -> dict[str, dict]:

@@ -21,7 +21,7 @@ def same_random_numbers():
 def figures(monkeypatch):
     """The figures that are shown, in place of showing them."""
     shown = []
-    monkeypatch.setattr(showing, "picture", lambda figure, alt: shown.append(figure) or alt)
+    monkeypatch.setattr(showing, "picture", lambda figure, alt, *_: shown.append(figure) or alt)
     return shown
 
 

@@ -1,7 +1,8 @@
 """The widgets where learners meet them: every notebook in a real browser, moved by hand.
 
-Each notebook that has a widget is run from top to bottom in JupyterLab, and one in Notebook 7.
-Then every control is moved by keys and by mouse, and the picture is clicked. After each move the
+Each notebook that has a widget is opened in JupyterLab, and its widgets' cells are run; one runs
+from top to bottom, there and in Notebook 7. Then every control is moved by keys and by mouse, and
+the picture is pointed at, clicked, dragged and walked through by the keyboard. After each move the
 controls and their bounds must be those of a twin of the widget that is moved here, without a
 browser, and picture and caption those that the drawing function gives for their state. All that a
 picture offers to the hand is tried in tests/test_touch.py, without Jupyter.
@@ -18,8 +19,9 @@ pytest.importorskip("jupyterlab", reason="no JupyterLab to show a notebook in a 
 pytest.importorskip("notebook", reason="no Notebook 7 to show a notebook in a browser")
 
 import browser  # noqa: E402
-from browser import SETTLE, LiveExplorer  # noqa: E402
+from browser import SETTLE, LiveExplorer, dragged, on_top, steps_of  # noqa: E402
 
+from swinlib.lab.drawing import Drawing  # noqa: E402
 from swinlib.lab.widgets.explorer import Choice, Number  # noqa: E402
 
 CHROMIUM = browser.find_browser()
@@ -44,16 +46,18 @@ EXPLORERS = {
 TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go
 
 
-# What differs between lessons is tested without Jupyter, in test_touch.py.
-LIVE = ["03_windows", "04_cyclic_shift_masks", "06_patch_merging"]
-VISITS = [("jupyterlab", name) for name in LIVE] + [("notebook", "04_cyclic_shift_masks")]
+NAMES = [path.stem for path in (browser.ROOT / "notebooks").glob("*.ipynb")]
+# (app, notebook, whether the whole of it is run)
+WHOLE = "04_cyclic_shift_masks"
+VISITS = [("jupyterlab", name, name == WHOLE) for name in EXPLORERS]
+VISITS += [("notebook", WHOLE, True)]
 
 
 @pytest.fixture(scope="module")
 def visits(request, tmp_path_factory):
     """One browser, and a server of each kind when it is first asked for."""
     items = [item for item in request.session.items if item.originalname == "test_explorers_follow"]
-    order = [(item.callspec.params["app"], item.callspec.params["name"]) for item in items]
+    order = [tuple(item.callspec.params.values()) for item in items]
     folder = tmp_path_factory.mktemp("servers")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
@@ -61,11 +65,11 @@ def visits(request, tmp_path_factory):
             yield visits
 
 
-@pytest.mark.parametrize(("app", "name"), VISITS)
-def test_explorers_follow(app, name, visits, report):
+@pytest.mark.parametrize(("app", "name", "whole"), VISITS)
+def test_explorers_follow(app, name, whole, visits, report):
     """Run a notebook, move all its explorers, and find nothing to complain about."""
-    with visits.visit(app, name) as page:
-        assert browser.errors(page.cells()) == []
+    with visits.visit(app, name, whole) as page:
+        assert browser.errors(page.ran_cells()) == []
         explorers = page.explorers()
         assert [explorer.name for explorer in explorers] == EXPLORERS[name]
         for explorer in explorers:
@@ -73,7 +77,12 @@ def test_explorers_follow(app, name, visits, report):
             for control in explorer.twin.parts:
                 move(explorer, control)
             reset(explorer)
+            hover(explorer)
             click(explorer)
+            reset(explorer)
+            drag(explorer)
+            reset(explorer)
+            walk(explorer)
             reset(explorer)
             report(f"{app:10} {explorer.name:24} {times(explorer)}")
             reset(explorer)
@@ -157,17 +166,85 @@ def reset(explorer: LiveExplorer) -> None:
 # --- the picture ----------------------------------------------------------------------------------
 
 
+def hover(explorer: LiveExplorer) -> None:
+    """What lights up is what the drawing says, of which some is in another panel."""
+    drawing = explorer.twin.drawing
+    panel, row, column = next(
+        place
+        for place in places(drawing)
+        if not drawing.fields()[place[0]]["follow"]
+        and len({panel for panel, *_ in drawing.lit(*place)}) > 1
+    )
+    x, y = explorer.place(panel, row, column)
+    explorer.page.page.mouse.move(x, y)
+    assert explorer.lit() == drawing.lit(panel, row, column), f"on {panel}, {row}, {column}"
+
+
 def click(explorer: LiveExplorer) -> None:
     """A place that is not the chosen one."""
     drawing, before = explorer.twin.drawing, explorer.twin.state
-    places = ((panel, 0, 0) for panel in drawing.fields())
     panel, row, column = next(
         place
-        for place in places
+        for place in places(drawing)
         if (sets := drawing.place(*place).sets) and before != before | sets
     )
     explorer.page.page.mouse.click(*explorer.place(panel, row, column))
     explorer.follow(f"a click on {panel}", **drawing.place(panel, row, column).sets)
+
+
+def places(drawing: Drawing):
+    """Places that nothing lies over: first the corners of all panels, then all the rest."""
+    fields = drawing.fields().items()
+    corners = [(panel, 0, 0) for panel, _ in fields]
+    for place in corners + [
+        (panel, row, column)
+        for panel, field in fields
+        for row in range(len(field["rows"]))
+        for column in range(len(field["columns"]))
+    ]:
+        if on_top(drawing, place):
+            yield place
+
+
+def drag(explorer: LiveExplorer) -> None:
+    """To and fro as fast as it goes: the last place wins. Not all pictures can be dragged."""
+    drawing, twin, mouse = explorer.twin.drawing, explorer.twin, explorer.page.page.mouse
+    drags = [
+        (panel, drag)
+        for panel, field in drawing.fields().items()
+        for drag in field["drag"]
+        if steps_of(drag) and on_top(drawing, (panel, 0, 0))
+    ]
+    if not drags:
+        return
+    panel, how = drags[0]
+    value = dragged(twin, how, steps_of(how))
+    x, y = explorer.place(panel)
+    way = steps_of(how) * how.pixels * explorer.scale()
+    right, down = (way, 0) if how.axis == "right" else (0, way)
+    mouse.move(x, y)
+    mouse.down()
+    for share in [0.4, 3, -2, 0.8] * 3 + [1]:
+        mouse.move(x + share * right, y + share * down)
+    mouse.up()
+    explorer.follow(f"a drag of {panel}", **{how.name: value})
+    explorer.stays_with_twin(f"a drag of {panel}")
+
+
+def walk(explorer: LiveExplorer) -> None:
+    """Arrow keys in a panel, which light up what they come to, and Enter, which is a click."""
+    drawing, keys = explorer.twin.drawing, explorer.page.page.keyboard
+    panel = max(drawing.fields(), key=lambda name: len(drawing.fields()[name]["columns"]))
+    field = explorer.content().locator(f'[data-panel="{panel}"]')
+    field.focus()
+    keys.press("ArrowRight")
+    sets = drawing.place(panel, 0, 1).sets
+    if drawing.fields()[panel]["follow"]:
+        explorer.follow(f"an arrow key in {panel}", may_stay=True, **sets)
+    assert explorer.lit() == explorer.twin.drawing.lit(panel, 0, 1)
+    keys.press("Enter")
+    explorer.follow(f"Enter in {panel}", may_stay=True, **sets)
+    assert explorer.focused() == panel
 
 
 # --- in time --------------------------------------------------------------------------------------
@@ -283,6 +360,64 @@ def shows_a_still(page: browser.NotebookPage) -> None:
     picture.scroll_into_view_if_needed()
     page.page.locator('[data-panel="map"]').hover()
     assert page.page.locator(".swin-marks rect").count() == 2  # the map and the rolled map
+
+
+# --- from lesson to lesson ------------------------------------------------------------------------
+
+MAP = """from swinlib import lab
+lab.setup()
+lab.roadmap("04")"""
+
+
+@pytest.mark.parametrize("app", ["jupyterlab", "notebook"])
+def test_the_map_leads_to_the_other_lessons(app, visits):
+    """By mouse and by keyboard, where the page trusts the map and where it does not."""
+    server, path = visits.server(app), browser.write_notebook(visits.server(app), MAP)
+    page = browser.NotebookPage.start(visits.browser, server, path.stem)
+    page.arrive()
+    others = {f"{name}.ipynb" for name in NAMES if name[:2] not in ("04", "09")}
+    assert leads_to(page) == others
+    page.save()
+    follow_link(page, "05_relative_position_index", lambda link: link.click())
+    page.close()
+
+    # Somebody else's, whose HTML is cleaned before it is shown.
+    path.write_text(path.read_text().replace("lab.setup()", "lab.setup() "))
+    page = browser.NotebookPage.open(visits.browser, server, path.stem)
+    page.wait("() => document.querySelector('.swin-links img')?.naturalWidth > 500", 60, "a map")
+    assert page.page.locator(".swin-links style").count() == 0
+    assert leads_to(page) == others
+    follow_link(page, "11_dense_prediction", lambda link: link.press("Enter"))
+    page.close()
+
+
+def leads_to(page: browser.NotebookPage) -> set[str]:
+    """The notebooks that the map's links lead to; each link lies on the picture, none twice in the
+    order of the Tab key."""
+    links = page.page.locator(".swin-links a")
+    picture = page.page.locator(".swin-links img").bounding_box()
+    for box in map(lambda link: link.bounding_box(), links.all()):
+        assert box["width"] > 20 and box["height"] > 15
+        assert picture["x"] < box["x"] < box["x"] + box["width"] < picture["x"] + picture["width"]
+        assert picture["y"] < box["y"] < box["y"] + box["height"] < picture["y"] + picture["height"]
+    reached = page.page.locator(".swin-links a:not([tabindex])")
+    found = reached.evaluate_all("all => all.map((a) => a.href.split('?')[0].split('/').at(-1))")
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def follow_link(page: browser.NotebookPage, name: str, act) -> None:
+    """JupyterLab opens another notebook beside this one, Notebook 7 on a page of its own."""
+    link = page.page.locator(f'.swin-links a[href*="{name}"]').first
+    if page.server.app == "notebook":
+        with page.page.context.expect_page() as opened:
+            act(link)
+        opened.value.wait_for_url(f"**/{name}.ipynb**")
+        opened.value.close()
+    else:
+        act(link)
+        shown = "name => swin.panel()?.context?.path === `notebooks/${name}.ipynb`"
+        page.wait(shown, browser.OPEN, f"{name} to open", name)
 
 
 # --- the learner's way in -------------------------------------------------------------------------

@@ -4,7 +4,9 @@ import builtins
 import importlib
 import random
 import re
+import signal
 import symtable
+import threading
 import time
 from pathlib import Path
 
@@ -35,12 +37,6 @@ def label(thing):
 
 
 each = pytest.mark.parametrize("asked", ASKED, ids=label)
-
-
-@pytest.fixture(autouse=True)
-def much_time(monkeypatch):
-    """A loaded machine stops no right answer; what is to be stopped says so by `little_time`."""
-    monkeypatch.setattr(running, "SECONDS", 1000.0)
 
 
 @pytest.fixture
@@ -300,7 +296,7 @@ def test_an_endless_loop_is_stopped(asked, little_time):
 
     verdict = check(asked, endless)
     assert verdict.state == "wrong"
-    assert verdict.says.startswith("stopped after 0.3 seconds, with ")
+    assert verdict.says.startswith("stopped after 0.3 seconds of computing, with ")
     assert "does your loop end? It was at `" in verdict.says
     assert len(verdict.printed.splitlines()) < 20
 
@@ -318,6 +314,65 @@ def test_an_endless_loop_that_catches_everything_is_stopped(little_time):
 
     verdict = check(find("safe_softmax"), stubborn)
     assert "stopped after" in verdict.says
+
+
+def test_only_computing_counts(little_time):
+    """A right answer that a loaded machine holds up is right."""
+
+    def held_up(scores):
+        time.sleep(0.2)
+        return ANSWERS["02"].softmax_by_logarithms(scores)
+
+    assert 0.2 * len(find("safe_softmax").cases()) > running.SECONDS
+    assert check(find("safe_softmax"), held_up).right
+
+
+def sleeps(scores):
+    time.sleep(600)
+
+
+def waits(scores):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def sleeps_again(scores):
+    try:
+        time.sleep(600)
+    except:  # noqa: E722
+        time.sleep(600)
+
+
+def naps(scores):
+    while True:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def little_waiting(monkeypatch):
+    """And the stop button works as in a kernel, also where the tests' runner has put it off."""
+    monkeypatch.setattr(running, "WAITING", 0.3)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("answer", [sleeps, waits, sleeps_again, naps])
+def test_an_answer_that_waits_for_ever_is_stopped(answer, little_waiting):
+    verdict = check(find("safe_softmax"), answer)
+    assert verdict.says.startswith("stopped after 0.3 seconds, most of them spent waiting, with ")
+    line = {"waits": "lock.acquire()", "naps": "time.sleep(0.01)"}.get(answer.__name__, "600)")
+    assert "It was at `" in verdict.says and verdict.says.endswith(f"{line}`.")
+    assert check(find("safe_softmax"), ANSWERS["02"].softmax_by_logarithms).right
+
+
+def test_another_thread_than_the_main_one_waits_no_longer(little_waiting):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(check(find("safe_softmax"), naps)))
+    thread.start()
+    thread.join()
+    assert "most of them spent waiting" in found[0].says
 
 
 def test_what_is_checked_next_is_not_stopped(little_time):
@@ -553,8 +608,17 @@ AFTERWARDS = "print(safe_softmax(torch.zeros(1, 4)).tolist())"
 
 def test_in_a_kernel_an_endless_loop_is_stopped(kernel):
     shown = kernel.run(ENDLESS.format(before="pass"))
-    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds, with one row of three scores")
-    assert "does your loop end? It" in shown and "Traceback" not in shown
+    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds of computing, with one")
+    assert "does your loop end? It" in " ".join(shown.split()) and "Traceback" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_a_sleep_is_stopped(kernel):
+    kernel.run("import time; running.WAITING = 0.5")
+    shown = kernel.run("@exercise\ndef safe_softmax(scores):\n    time.sleep(600)")
+    kernel.run("running.WAITING = 600.0")
+    assert shown.startswith("✗ safe_softmax: stopped after 0.5 seconds, most of them spent waiting")
+    assert "It was at `time.sleep(600)`" in shown and "Traceback" not in shown
     assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
 
 

@@ -1,15 +1,21 @@
 """What every notebook leans on: the comparison, the source on show, the photograph, the map."""
 
+import io
+import re
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
 
 import swinlib
 from nbtool import conditions
-from swinlib.lab import compare, photograph, roadmap, setup, show_source
-from swinlib.lab.exercises import LESSONS
+from swinlib.lab import compare, photograph, roadmap, setup, show_source, showing
+from swinlib.lab.learner import lessons
+from swinlib.lab.style import ACCENT, PALE, panels, titled
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -56,12 +62,85 @@ def test_photograph_fills_any_size(size):
     assert image.min() >= 0 and image.max() <= 1 and image.std() > 0.1
 
 
-def test_roadmap_knows_the_lessons(figures):
-    for lesson in LESSONS:
-        roadmap(lesson)
-    assert len(figures) == len(LESSONS)
-    with pytest.raises(ValueError, match="'09'"):
-        roadmap("09")
+@pytest.fixture
+def displayed(monkeypatch):
+    """What is shown, in place of showing it."""
+    shown = []
+    monkeypatch.setattr(showing, "display", shown.append)
+    return shown
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda path: path.stem)
+def test_roadmap_leads_to_the_other_lessons(lesson, displayed):
+    """One link at least to each that has a piece on the map; each on its box."""
+    roadmap(lesson.name[:2])
+    (picture,) = displayed
+    others = {path.name for path in lessons() if path.name[:2] != "09"}  # which makes all of them
+    assert {link["to"] for link in picture.links} == others - {lesson.name}
+    card = Image.open(io.BytesIO(picture.png)).convert("RGB")
+    for link in picture.links:
+        box = [float(share) / 100 for share in re.findall(r"[\d.]+", link["place"])]
+        left, right = card.width * box[0], card.width * (box[0] + box[2])
+        top, bottom = card.height * box[1], card.height * (box[1] + box[3])
+        assert filled(card.crop((left + 8, top + 8, right - 8, bottom - 8))) > 0.5, link
+        for strip in (
+            (left - 8, top, left - 4, bottom),
+            (right + 4, top, right + 8, bottom),
+            (left, top - 8, right, top - 4),
+            (left, bottom + 4, right, bottom + 8),
+        ):
+            assert filled(card.crop(strip)) < 0.1, link
+    with pytest.raises(ValueError, match="'12'"):
+        roadmap("12")
+
+
+def filled(card: Image.Image) -> float:
+    """How much of it has the colours of the map's boxes."""
+    colours = {tuple(round(255 * c) for c in to_rgb(colour)) for colour in (PALE, ACCENT)}
+    return sum(n for n, colour in card.getcolors(10**6) if colour in colours) / (
+        card.width * card.height
+    )
+
+
+def test_an_untrusted_page_can_have_the_links():
+    """JupyterLab keeps of untrusted HTML what is listed here, and leads only an <a> anywhere."""
+    html = showing.linked("<img>", [{"to": "a.ipynb", "name": "a & b", "place": "left:1%"}] * 2)
+    assert re.findall(r"<a href=\"a.ipynb\"[^>]*>a &amp; b</a>", html)
+    assert set(re.findall(r"<(\w+)", html)) == {"style", "div", "img", "a"}
+    assert html.count('tabindex="-1"') == 1
+
+
+def test_words_that_run_into_others_are_found():
+    figure, (left, right) = plt.subplots(1, 2, figsize=(4, 2), layout="constrained")
+    left.set(title="as wide as it may be", ylabel="some")
+    right.set(title="another", xticks=(0.2, 0.8))
+    apart = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    left.set_title("much wider than its own panel has room")
+    right.set_xticks((0.4, 0.5), ("below the axis", "and beside it"))
+    assert "crowded" not in apart
+    assert sorted(showing.crowded(figure), reverse=True) == [
+        "much wider than its own panel has room | another",
+        "below the axis | and beside it",
+    ]
+    about = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    assert about["crowded"] == showing.crowded(figure)
+    plt.setp(right.get_xticklabels(), rotation=40)  # side by side, as slanting labels are
+    left.set_title("in two lines,\nnarrow")
+    assert not showing.crowded(figure)
+    right.set_xlim(0, 0.3)  # where only one of them is
+    assert [text for text in showing.words(figure) if "beside" in text.get_text()] == []
+    right.axis("off")
+    assert "below the axis" not in [text.get_text() for text in showing.words(figure)]
+    plt.close(figure)
+
+
+def test_titles_are_as_wide_as_their_panels():
+    figure, axes = panels(4, 2)
+    for ax in axes:
+        titled(ax, "the relative position bias of another window\n13 x 13")
+    assert axes[0].get_title().count("\n") >= 2 and axes[0].get_title().endswith("\n13 x 13")
+    assert not showing.picture(figure, "x").crowded
+    plt.close(figure)
 
 
 # --- a notebook's setup, whatever its environment is ----------------------------------------------

@@ -1,6 +1,7 @@
 """Lesson 07: the model's options, training behaviour, and PyTorch's ways of running it."""
 
 import copy
+import importlib.util
 import inspect
 import io
 import os
@@ -803,13 +804,13 @@ def test_two_threads_on_one_model(nothing_kept):
 
 
 def missing_for_compiling():
-    """The commands that torch.compile calls and that are not there."""
+    """What torch.compile calls and what is not there."""
     compiler = any(map(shutil.which, ("g++", "clang++", "cl")))
     # PyTorch sums up the headers that it compiles beforehand with openssl, not on Windows.
     openssl = os.name == "nt" or shutil.which("openssl")
-    return [
-        name for name, there in (("a C++ compiler", compiler), ("openssl", openssl)) if not there
-    ]
+    setuptools = importlib.util.find_spec("setuptools")  # torch 2.6 does not always bring it
+    needed = {"a C++ compiler": compiler, "openssl": openssl, "setuptools": setuptools}
+    return [name for name, there in needed.items() if not there]
 
 
 @pytest.mark.skipif(

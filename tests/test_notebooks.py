@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 import nbtool
@@ -101,11 +101,19 @@ def stream(text, name="stdout"):
     return {"name": name, "output_type": "stream", "text": text}
 
 
-def shown(**data):
+def shown(about=None, **data):
     names = {"plain": "text/plain", "html": "text/html", "png": "image/png", "widget": WIDGET_VIEW}
     data = {names[key]: value for key, value in data.items()}
-    about = {"image/png": {"alt": "what it shows"}} if "image/png" in data else {}
-    return {"data": data, "metadata": about, "output_type": "display_data"}
+    about = {"alt": "what it shows"} | (about or {})
+    said = {"image/png": about} if "image/png" in data else {}
+    return {"data": data, "metadata": said, "output_type": "display_data"}
+
+
+def pictured(**about):
+    """A figure whose metadata say something else."""
+    output = shown(plain="<Figure>", png=png())
+    output["metadata"]["image/png"] |= about
+    return output
 
 
 def notebook(*cells):
@@ -137,7 +145,7 @@ def clean():
         code("figure", "plt.show()", FIGURE, count=3),
         code("raises", "raise ValueError('no')", ERROR, count=4, tags=["raises-exception"]),
         code("widget", "ShiftExplorer()", WIDGET, count=5, tags=["still-next"]),
-        code("still", "plt.show()", FIGURE, count=6),
+        code("still", "plt.show()", pictured(width=848, letters=9), count=6),
         code(
             "inline", "page", shown(html='<img src="data:image/png;base64,AA+/tmp/+B==">'), count=7
         ),
@@ -173,6 +181,17 @@ CASES = {
         code("a", "x", shown(plain="<Figure size 640x480 with 1 Axes>")),
         "figure's text without its picture",
     ),
+    "html stored beside the plain form": (
+        code("a", "x", shown(plain="1", html="<b>1</b>")),
+        "holds text/html beside a plain form",
+    ),
+    "figure without words": (code("a", "x", pictured(alt=" ")), "without alternative text"),
+    "figure too wide": (code("a", "x", pictured(width=849)), "849 pixels wide, wanted at most 848"),
+    "letters too small": (code("a", "x", pictured(letters=8.9)), "letters of 8.9 pixels"),
+    "a photograph without words": (
+        code("a", "x", {"output_type": "display_data", "data": {"image/jpeg": ""}, "metadata": {}}),
+        "without alternative text",
+    ),
     "widget without still": (code("a", "w", WIDGET), "widget without a still picture"),
     "widget's still promised, not there": (
         code("a", "w", WIDGET, tags=["still-next"]),
@@ -195,6 +214,15 @@ CASES = {
         {**code("a", "x"), "metadata": {"jupyter": {"outputs_hidden": True}}},
         "has metadata",
     ),
+    **{
+        f"picture with {name}": (code("a", "x", shown(png=png(), about=about)), message)
+        for name, about, message in (
+            ("no words", {"alt": " "}, "a picture without alternative text"),
+            ("no room", {"width": 849}, "a picture 849 pixels wide"),
+            ("small letters", {"letters": 8.9}, "letters of 8.9 pixels"),
+            ("crowded words", {"crowded": ["one | two"]}, "run into each other: 'one | two'"),
+        )
+    },
     "semicolon": (code("a", "plt.plot(x);"), "ends in `;`"),
     "too long": (code("a", LONG), "16 lines of code"),
 }
@@ -221,6 +249,41 @@ def test_rules_of_the_whole_notebook():
     only({**notebook(), "metadata": {**METADATA, "widgets": {}}}, "(has widgets)")
     renamed = {**METADATA, "kernelspec": {"name": "swin"}}
     only({**notebook(), "metadata": renamed}, "not the template")
+
+
+# Of 400 words and one line of code: two minutes to read.
+def timed(said, *exercises):
+    table = f"# Title\n\n| | |\n| --- | --- |\n{said}\n\n" + "word " * 370
+    asked = [f"Do.\n\n*Difficulty ●○○ · importance ●●○ · {m} minutes*" for m in exercises]
+    cells = [markdown(f"exercise-{n}", source) for n, source in enumerate(asked)]
+    return notebook(markdown("title", table), *cells, code("a", "x = 1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "exercises"),
+    [
+        ("| Time | about 2 minutes to read, 15 for the exercises |", (8, 5)),
+        ("| Time | 8 minutes to read, 15 for the exercises |", (15,)),
+        ("| Time | four sittings |", ()),  # where nothing is asked, nothing adds up
+        ("| Length | short |", (8, 5)),
+    ],
+)
+def test_minutes_that_are_right_pass(said, exercises):
+    assert violations(timed(said, *exercises)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "exercises", "message"),
+    [
+        ("| Time | about 9 minutes to read, 15 for the exercises |", (8, 5), "about 2 minutes"),
+        ("| Time | about 2 minutes to read, 10 for the exercises |", (8, 5), "say 15 minutes"),
+        ("| Time | about 2 minutes to read |", (8, 5), "say 15 minutes"),
+        ("| Time | about 15 minutes for all |", (8, 5), "about 2 minutes"),
+    ],
+)
+def test_minutes_that_nobody_can_keep_are_told(said, exercises, message):
+    found = violations(timed(said, *exercises))
+    assert any(message in line for line in found) and all("'| Time |" in line for line in found)
 
 
 REBOUND = {
@@ -463,7 +526,44 @@ def test_another_version_of_the_drawing_library_is_given_more_room():
 def test_transparent_pictures_are_seen_on_white():
     buffer = io.BytesIO()
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(buffer, "png")
-    assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == (255, 255)
+    assert decode(base64.b64encode(buffer.getvalue()).decode()).getextrema() == 3 * ((255, 255),)
+
+
+def card() -> Image.Image:
+    """A photograph in skin and sky that fills a card with round corners, beside a narrow bar."""
+    draw = random.Random(1)
+    card = Image.new("RGB", (640, 400), (247, 248, 250))
+    photograph = Image.new("RGB", (12, 9))
+    shades = ((230, 160, 130), (190, 110, 80), (120, 70, 50), (70, 110, 180), (30, 30, 40))
+    photograph.putdata(draw.choices(shades, k=12 * 9))
+    card.paste(photograph.resize((560, 380), Image.Resampling.BICUBIC), (10, 10))
+    for y in range(380):  # cividis, nearly, from dark blue to yellow
+        card.paste(
+            (y * 254 // 380, 34 + y * 198 // 380, 78 - y * 23 // 380), (600, 10 + y, 606, 11 + y)
+        )
+    corners = Image.new("L", card.size)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, 639, 399), 16, fill=255)
+    card.putalpha(corners.point(lambda alpha: 255 * (alpha > 127)))
+    return card
+
+
+def test_lighter_cards_keep_rare_colours_and_round_corners():
+    heavy = encoded(card(), "matplotlib 1")
+    light = lighter(heavy)
+    assert len(light) < 0.9 * len(heavy)
+    stored = Image.open(io.BytesIO(base64.b64decode(light))).convert("RGBA")
+    assert stored.getpixel((0, 0))[3] == 0 and stored.getpixel((320, 200))[3] == 255
+    assert decode(light).getpixel((0, 0)) == (255, 255, 255)
+    assert decode(light).getpixel((320, 3)) == (247, 248, 250)
+    off = ImageChops.difference(decode(heavy), decode(light)).crop((600, 10, 606, 390))
+    assert max(high for _, high in off.getextrema()) < 16  # of 255
+
+
+def test_another_colour_of_the_same_grey_is_another_picture():
+    khaki, orange = (encoded(Image.new("RGB", (64, 64), c), "") for c in ("#a69d75", "#e87f5a"))
+    grey = [decode(p).convert("L").getpixel((0, 0)) for p in (khaki, orange)]
+    assert abs(grey[0] - grey[1]) <= TOLERANCE
+    assert not indistinguishable(decode(khaki), decode(orange))
 
 
 def test_lighter_pictures_look_the_same_and_stay():

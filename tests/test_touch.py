@@ -17,11 +17,12 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to d
 pytest.importorskip("anywidget")
 
 import torch  # noqa: E402
-from browser import FLAGS, find_browser  # noqa: E402
+from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
-from swinlib.lab.drawing import SCRIPT, Drawing, part  # noqa: E402
+from swinlib.lab.drawing import SCRIPT, WHITE, Drawing, part  # noqa: E402
+from swinlib.lab.style import CALM  # noqa: E402
 from swinlib.lab.widgets.explorer import Explorer  # noqa: E402
 
 CHROMIUM = find_browser()
@@ -199,20 +200,6 @@ def some_places(drawing: Drawing, per_panel: int = 2) -> list[tuple[str, int, in
     return found
 
 
-def on_top(drawing: Drawing, place: tuple[str, int, int]) -> bool:
-    """Whether no other field lies over the middle of this place."""
-    fields = drawing.fields()
-    one = fields[place[0]]
-    x = one["x"] + (place[2] + 0.5) * one["width"]
-    y = one["y"] + (place[1] + 0.5) * one["height"]
-    above = list(fields)[list(fields).index(place[0]) + 1 :]
-    return not any(
-        0 <= x - fields[n]["x"] <= fields[n]["width"] * len(fields[n]["columns"])
-        and 0 <= y - fields[n]["y"] <= fields[n]["height"] * len(fields[n]["rows"])
-        for n in above
-    )
-
-
 def test_every_widget_is_touched():
     names = {name for name in widgets.__all__ if not name.startswith("draw")}
     assert set(MAKERS) == names
@@ -272,8 +259,7 @@ def drag_everything(hand: Hand) -> None:
     explorer = hand.explorer
     for panel, field in explorer.drawing.fields().items():
         for drag in field["drag"]:
-            up = min(drag.high, 2) if drag.high > 0 else max(drag.low, -2)
-            if not up:
+            if not (up := steps_of(drag)):
                 continue
             begin, scale = explorer.state, hand.page.locator("svg").bounding_box()["width"]
             scale /= explorer.drawing.width
@@ -286,14 +272,9 @@ def drag_everything(hand: Hand) -> None:
                 hand.page.mouse.move(x + share * (end[0] - x), y + share * (end[1] - y))
             hand.page.mouse.up()
             hand.settle()
-            after, control = explorer.state, explorer.parts[drag.name]
-            if hasattr(control, "options"):
-                values = [value for _, value in control.options]
-                wanted = values[min(max(values.index(begin[drag.name]) + up, 0), len(values) - 1)]
-            else:
-                wanted = begin[drag.name] + drag.step * up
+            after = explorer.state
             explorer.touch(**begin)
-            explorer.touch(**{drag.name: wanted})
+            explorer.touch(**{drag.name: dragged(explorer, drag, up)})
             assert after == explorer.state, f"{panel} dragged {drag.axis}"
             assert after != begin
             hand.page.evaluate("() => document.querySelector('[data-name=reset]').click()")
@@ -520,11 +501,14 @@ def test_the_page_gives_the_colours(open_page):
     page = open_page()
     drawing = Drawing(40, 30, "A square.")
     drawing.rect(0, 0, 10, 10, "#ff0000")
+    drawing.rect(10, 0, 10, 10, WHITE, opacity=0.5)  # a veil
     drawing.text(20, 20, "a")
+    drawing.text(20, 25, "b", fill=CALM)
     drawing.touch("square", 0, 0, 10, None, [part("square", square=1)])
-    page.set_content(
-        f'<div style="--swin-paper:#101010;--swin-ink:#eeeeee">{drawing.page_svg()}</div>'
-    )
+    colours = "--swin-paper:#101010;--swin-ink:#eeeeee;--swin-calm:#56b4e9"
+    page.set_content(f'<div style="{colours}">{drawing.page_svg()}</div>')
     colour = "e => getComputedStyle(e).fill"
-    assert page.locator("svg > rect").first.evaluate(colour) == "rgb(16, 16, 16)"
-    assert page.locator("text").evaluate(colour) == "rgb(238, 238, 238)"
+    found = page.locator("svg > rect").evaluate_all(f"all => all.map({colour})")
+    assert found == ["rgb(16, 16, 16)", "rgb(255, 0, 0)", "rgb(16, 16, 16)"]
+    found = page.locator("text").evaluate_all(f"all => all.map({colour})")
+    assert found == ["rgb(238, 238, 238)", "rgb(86, 180, 233)"]

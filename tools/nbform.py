@@ -372,6 +372,8 @@ def check_picture(about: dict) -> Iterator[str]:
         yield f"shows a picture {about['width']} pixels wide, wanted at most {COLUMN}"
     if about.get("letters", LETTERS) < LETTERS:
         yield f"shows letters of {about['letters']} pixels, wanted at least {LETTERS}"
+    for pair in about.get("crowded", []):
+        yield f"shows words that run into each other: {pair!r}"
 
 
 # --- the canonical form -------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 `python tools/website.py` lays the pages out in docs/_build/pages, with these changes, and lets
 Sphinx make docs/_build/html of them:
 
-- Every stored picture becomes a file, with its alternative text.
+- Every stored picture becomes a file, with its alternative text and its links.
 - A widget becomes its own drawing as SVG, which answers to the mouse; lesson 04's explorer all
   seven steps of it.
 """
@@ -292,11 +292,18 @@ def panel(explorer, attributes: str = "", hidden: bool = False) -> str:
 
 
 def picture(file: str, about: dict) -> str:
-    """A stored picture; `about` holds its alternative text, and its size on the page."""
+    """A stored picture; `about` holds its alternative text, its size on the page and its links.
+
+    Those to notebooks lead to their pages here.
+    """
+    from swinlib.lab.showing import linked
+
     size = [f'{name}="{round(about[name])}"' for name in ("width", "height") if name in about]
-    return f'<img class="swin-picture dark-light" src="{file}" alt="{escape(about["alt"])}" ' + (
+    html = f'<img class="swin-picture dark-light" src="{file}" alt="{escape(about["alt"])}" ' + (
         " ".join([*size, "/>"])
     )
+    links = about.get("links", [])
+    return linked(html, [a | {"to": re.sub(r"\.ipynb$", ".html", a["to"])} for a in links])
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ with a `Field` as JSON, which widgets/touch.js reads; in PNG it is nothing. Shap
 ``<g data-key="...">``: in a live picture they glide from where the key was before.
 
 Colours of the page: white is the paper, and lines and letters without a colour of their own are its
-ink. A page may set the variables ``--swin-paper``, ``--swin-ink`` and ``--swin-grey``.
+ink. A page may set the variables ``--swin-paper``, ``--swin-ink``, ``--swin-grey`` and, for blue
+words, ``--swin-calm``.
 """
 
 import base64
@@ -26,13 +27,14 @@ from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from matplotlib import colormaps
 from matplotlib import image as mpl_image
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor
 
-from swinlib.lab.style import ACCENT, INK, tint
+from swinlib.lab.style import ACCENT, CALM, INK, tint
 
 GREY = "#6b7580"
 FONT = "DejaVu Sans, Verdana, sans-serif"
@@ -41,6 +43,7 @@ WHITE = "#ffffff"
 STYLE = (
     "<style>.swin-paper{fill:var(--swin-paper,#ffffff)}.swin-ink{fill:var(--swin-ink,#222222)}"
     f".swin-grey{{fill:var(--swin-grey,{GREY})}}line.swin-ink{{stroke:var(--swin-ink,#222222)}}"
+    f".swin-calm{{fill:var(--swin-calm,{CALM})}}"
     "</style>"
 )
 SCRIPT = Path(__file__).parent / "widgets" / "touch.js"
@@ -57,6 +60,15 @@ def is_dark(colour: str) -> bool:
     """Whether white text reads better on a #rrggbb colour than black."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue < 128
+
+
+def shades(name: str, shares: Tensor) -> list[list[str]]:
+    """Numbers (h, w) from 0 to 1 as rows of #rrggbb, in one of matplotlib's colormaps.
+
+    All at once, since looking a colormap up takes a millisecond.
+    """
+    pixels = colormaps[name](shares.numpy(), bytes=True)[..., :3].tolist()
+    return [["#" + bytes(pixel).hex() for pixel in row] for row in pixels]
 
 
 def short(number: int) -> str:
@@ -235,9 +247,19 @@ class Drawing:
         self.rect(x, y, width, height, stroke="#ffffff", line=line + 2.5)
         self.rect(x, y, width, height, stroke=stroke, line=line)
 
+    def placeholder(self, x, y, width, height, text):
+        """An empty panel that says what will be there."""
+        self.rect(x, y, width, height, "none", GREY, 1, dash=True)
+        self.text(x + width / 2, y + height / 2, text, 12, fill=GREY)
+
     def line(self, x1, y1, x2, y2, stroke=None, line=1.0, dash=False):
         """A straight line, in the page's ink without a colour."""
         self._add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, line=line, dash=dash)
+
+    def polyline(self, points, stroke, line=2.0, dash=False):
+        """Straight lines from each point (x, y) to the next; nothing of fewer than two."""
+        if len(points) > 1:
+            self._add("polyline", points=list(points), stroke=stroke, line=line, dash=dash)
 
     def polygon(self, points, fill=None):
         """A filled polygon; points are pairs (x, y)."""
@@ -490,9 +512,10 @@ def _svg_shape(kind: str, **s) -> str:
             f'<line x1="{_n(s["x1"])}" y1="{_n(s["y1"])}" x2="{_n(s["x2"])}" y2="{_n(s["y2"])}"'
             f"{_svg_stroke(s)}/>"
         )
-    if kind == "polygon":
+    if kind in ("polyline", "polygon"):
         points = " ".join(f"{_n(x)},{_n(y)}" for x, y in s["points"])
-        return f'<polygon points="{points}"{_svg_fill(s)}/>'
+        look = f' fill="none"{_svg_stroke(s)}' if kind == "polyline" else _svg_fill(s)
+        return f'<{kind} points="{points}"{look}/>'
     if kind == "image":
         return (
             f'<image x="{_n(s["x"])}" y="{_n(s["y"])}" width="{_n(s["width"])}" '
@@ -510,11 +533,10 @@ def _svg_shape(kind: str, **s) -> str:
 
 def _svg_fill(s: dict) -> str:
     """The fill; what follows the page's colours has a class as well."""
-    fill = s["fill"] or INK
-    role = {None: "ink", GREY: "grey"}.get(s["fill"], "")
-    if fill == WHITE and s.get("opacity") == 1:
-        role = "paper"
-    return f' fill="{fill}"' + (f' class="swin-{role}"' if role else "")
+    roles = {None: "ink", GREY: "grey"}
+    roles |= {WHITE: "paper"} if "opacity" in s else {CALM: "calm"}  # of areas, and of words
+    role = roles.get(s["fill"])
+    return f' fill="{s["fill"] or INK}"' + (f' class="swin-{role}"' if role else "")
 
 
 def _svg_stroke(s: dict) -> str:
@@ -549,10 +571,10 @@ def _paint_shape(ax, kind: str, order: int, **s) -> None:
                 zorder=order,
             )
         )
-    elif kind == "line":
-        ends = (s["x1"], s["x2"]), (s["y1"], s["y2"])
+    elif kind in ("line", "polyline"):
+        points = s["points"] if kind == "polyline" else [(s["x1"], s["y1"]), (s["x2"], s["y2"])]
         look = {"color": s["stroke"] or INK, "linewidth": s["line"], "linestyle": style}
-        ax.add_artist(Line2D(*ends, zorder=order, **look))
+        ax.add_artist(Line2D(*zip(*points, strict=True), zorder=order, **look))
     elif kind == "polygon":
         ax.add_artist(Polygon(s["points"], facecolor=s["fill"] or INK, linewidth=0, zorder=order))
     elif kind == "image":

@@ -8,11 +8,12 @@ hold its description, where nbconvert looks for it; Markdown; text.
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image, ImageDraw
@@ -29,6 +30,10 @@ WIDEST = 8.4  # inches: JupyterLab's column in a window of 1280 pixels has 848
 MARGIN = 0.08  # inches around what is drawn
 PAPER = "#f7f8fa"  # not white, which glares on a dark page
 CORNER = 8  # radius, in pixels of the page
+LINKS = (  # of what a pointer or the keyboard is on
+    ".swin-links a:hover,.swin-links a:focus-visible"
+    "{outline:3px solid #0072b2;outline-offset:1px;background:#0072b222}"
+)
 
 
 class Picture:
@@ -39,10 +44,21 @@ class Picture:
         alt: what it shows, in a sentence or two.
         size: (width, height) on the page, in pixels.
         letters: height of the smallest ones on the page, in pixels; None where there are none.
+        links: parts of it that lead elsewhere, each {"to": address, "name": words, "place": CSS}.
+        crowded: words that run into others, as `crowded` finds them.
     """
 
-    def __init__(self, png: bytes, alt: str, size: tuple[int, int], letters: float | None = None):
+    def __init__(
+        self,
+        png: bytes,
+        alt: str,
+        size: tuple[int, int],
+        letters: float | None = None,
+        links: Sequence[dict] = (),
+        crowded: Sequence[str] = (),
+    ):
         self.png, self.alt, self.size, self.letters = png, alt, size, letters
+        self.links, self.crowded = list(links), list(crowded)
 
     def _repr_mimebundle_(self, **kwargs):
         data = base64.b64encode(self.png).decode()
@@ -50,9 +66,14 @@ class Picture:
         about = {"alt": self.alt, "width": width, "height": height}
         if self.letters is not None:
             about["letters"] = self.letters
-        html = (
+        if self.links:
+            about["links"] = self.links
+        if self.crowded:
+            about["crowded"] = self.crowded
+        html = linked(
             f'<img alt="{escape(self.alt)}" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
+            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">',
+            self.links,
         )
         bundle = {"text/plain": repr(self), "image/png": data, "text/html": html}
         return bundle, {"image/png": about}
@@ -108,11 +129,34 @@ def code_html(code: str) -> str:
     return f'<pre style="{style};{look}">{lines.rstrip()}</pre>'
 
 
-def show(figure: Figure, alt: str) -> None:
+def linked(image: str, links: Sequence[dict]) -> str:
+    """An image as HTML, with its links over it; see `Picture`.
+
+    JupyterLab leaves an SVG, an image map and a style sheet out of what it does not trust, and only
+    leads an ``<a>`` of HTML to the notebook that it names. So each link is one, with its place in a
+    style of its own. Of several to the same place, the Tab key reaches the first.
+    """
+    if not links:
+        return image
+    html, seen = "", set()
+    for link in links:
+        tab = ' tabindex="-1"' if link["to"] in seen else ""
+        seen.add(link["to"])
+        html += (
+            f'<a href="{escape(link["to"])}" title="{escape(link["name"])}"{tab} style="'
+            f"position:absolute;{link['place']};overflow:hidden;border-radius:6px;"
+            f'color:transparent;text-decoration:none">{escape(link["name"])}</a>'
+        )
+    look = "position:relative;display:inline-block"
+    return f'<style>{LINKS}</style><div class="swin-links" style="{look}">{image}{html}</div>'
+
+
+def show(figure: Figure, alt: str, links: Sequence[tuple[Artist, str, str]] = ()) -> None:
     """Show a figure of pyplot's below the cell, and close it.
 
     Args:
         alt: what it shows, in a sentence or two, for those who do not see it.
+        links: parts of it that lead elsewhere: what was drawn, a relative address, its name.
 
     Raises:
         ValueError: it says nothing, or the figure is wider than a page's column.
@@ -125,13 +169,17 @@ def show(figure: Figure, alt: str) -> None:
             "narrower or in rows"
         )
     try:
-        display(picture(figure, alt))
+        display(picture(figure, alt, links))
     finally:
         plt.close(figure)
 
 
-def picture(figure: Figure, alt: str) -> Picture:
-    """A figure as a card with round corners, which suits a light page and a dark one."""
+def picture(figure: Figure, alt: str, links: Sequence[tuple[Artist, str, str]] = ()) -> Picture:
+    """A figure as a card with round corners, which suits a light page and a dark one.
+
+    Args:
+        figure, alt, links: as in `show`.
+    """
     buffer = io.BytesIO()
     figure.savefig(
         buffer,
@@ -153,26 +201,69 @@ def picture(figure: Figure, alt: str) -> Picture:
     buffer = io.BytesIO()
     card.save(buffer, "PNG", pnginfo=about)
     size = round(card.width / SHARP), round(card.height / SHARP)
-    return Picture(buffer.getvalue(), " ".join(alt.split()), size, smallest_letters(figure))
+    found = [{"to": to, "name": name, "place": place(figure, part)} for part, to, name in links]
+    said = smallest_letters(figure), found, crowded(figure)
+    return Picture(buffer.getvalue(), " ".join(alt.split()), size, *said)
+
+
+def place(figure: Figure, part: Artist) -> str:
+    """Where a part of a figure is in its picture, as CSS."""
+    whole = figure.get_tightbbox().padded(MARGIN)  # inches, as `savefig` cuts it
+    box = part.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    shares = {
+        "left": (box.x0 - whole.x0) / whole.width,
+        "top": (whole.y1 - box.y1) / whole.height,
+        "width": box.width / whole.width,
+        "height": box.height / whole.height,
+    }
+    return ";".join(f"{side}:{100 * share:.2f}%" for side, share in shares.items())
+
+
+def words(figure: Figure) -> list[Text]:
+    """All that is written in a figure, and not hidden or outside of its axes."""
+    hidden = set()
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-6 * (high - low)
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    hidden |= {tick.label1, tick.label2}
+            if not (ax.axison and axis.get_visible()):
+                hidden |= set(axis.findobj(Text))
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
+        if text.axes is None or text.axes.get_visible()
+    ]
 
 
 def smallest_letters(figure: Figure) -> float | None:
     """Height of a figure's smallest letters on the page, in pixels, as CSS counts font sizes."""
-    shown = [
-        text.get_fontsize()
-        for text in figure.findobj(Text)
-        if text.get_visible() and text.get_text().strip() and is_drawn(text)
-    ]
-    return round(min(shown) * DPI / 72, 1) if shown else None
+    sizes = [text.get_fontsize() for text in words(figure)]
+    return round(min(sizes) * DPI / 72, 1) if sizes else None
 
 
-def is_drawn(text: Text) -> bool:
-    """Whether nothing that a text belongs to is hidden, such as the axis of tick labels."""
-    axes = text.axes
-    if axes is None:
-        return True
-    ticks = [*axes.xaxis.get_ticklabels(which="both"), *axes.yaxis.get_ticklabels(which="both")]
-    return axes.get_visible() and (axes.axison or text not in [*ticks, axes.xaxis.label])
+def crowded(figure: Figure) -> list[str]:
+    """Words that run into others or nearly so: "one | other". The figure has been saved.
+
+    Slanting ones are left out: what is known of them is the upright box around them.
+    """
+    figure.set_layout_engine("none")  # as it was saved
+    figure.draw_without_rendering()  # else words remember where they were at the file's resolution
+    level = [text for text in words(figure) if text.get_rotation() % 90 == 0]
+    boxes = [(text.get_window_extent(), text) for text in level]
+    boxes.sort(key=lambda pair: pair[0].x0)
+    found = []
+    for number, (box, text) in enumerate(boxes):
+        edge = box.x1 + 0.2 * text.get_fontsize() * figure.dpi / 72
+        for other, another in boxes[number + 1 :]:
+            if other.x0 > edge:
+                break
+            if min(box.y1, other.y1) - max(box.y0, other.y0) > 2:  # pixels, which no letter reaches
+                found.append(f"{text.get_text()} | {another.get_text()}")
+    return found
 
 
 def listing(things: Iterable) -> str:

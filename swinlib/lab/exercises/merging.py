@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.lab.museum import merging as museum
 from swinlib.windows import pad_to_multiple
 
 # --- where a number of a merged token comes from ------------------------------------------------
@@ -479,14 +480,8 @@ def patch_merging(x, norm, reduction):
     return reduction(norm(x))
 
 
-def _merging_with(stack):
-    """The merging with another way to stack a padded map."""
-
-    def merging(x, norm, reduction):
-        return reduction(norm(stack(pad_to_multiple(x, 2), (2, 2))))
-
-    merging.__name__ = f"_merging{stack.__name__}"
-    return merging
+def _merging_by_channel(x, norm, reduction):
+    return reduction(norm(_merged_by_channel(x, (2, 2))))
 
 
 def _merging_without_norm(x, norm, reduction):
@@ -497,14 +492,14 @@ def _merging_without_reduction(x, norm, reduction):
     return norm(space_to_depth(pad_to_multiple(x, 2)))
 
 
-def _merging_drops_odd(x, norm, reduction):
-    return patch_merging(x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2], norm, reduction)
+def _exhibit(version):
+    """A mistake of the museum's, which takes the layer's weight."""
 
+    def merging(x, norm, reduction):
+        return version(x, norm, reduction.weight)
 
-def _merging_pads_late(x, norm, reduction):
-    _, H, W, _ = x.shape
-    x = _merging_drops_odd(x, norm, reduction)
-    return nn.functional.pad(x, (0, 0, 0, W % 2, 0, H % 2))
+    merging.__name__ = version.__name__
+    return merging
 
 
 def _merging_pads_first(x, norm, reduction):
@@ -560,16 +555,16 @@ MERGING = Exercise(
     mistakes=(
         Mistake(
             "the four are stacked along the rows. The official order goes down first: 0, 4, 1, 5.",
-            _merging_with(_merged_along_rows),
+            _exhibit(museum.stacked_along_rows),
         ),
         Mistake(
             "the numbers of a channel are stacked together, as `nn.Unfold` does. All C numbers of "
             "one token come first.",
-            _merging_with(_merged_by_channel),
+            _merging_by_channel,
         ),
         Mistake(
             "four tokens of a row are taken for a neighbourhood: a `view` alone cannot gather it.",
-            _merging_with(_merged_by_view),
+            _exhibit(museum.gathered_by_a_view),
         ),
         Mistake(
             "the norm is missing, between stacking and the linear layer.", _merging_without_norm
@@ -580,12 +575,12 @@ MERGING = Exercise(
         ),
         Mistake(
             "an odd row or column is cut off. Pad it, so that its tokens find partners.",
-            _merging_drops_odd,
+            _exhibit(museum.odd_row_dropped),
         ),
         Mistake(
             "the padding comes after the merging, as whole tokens of zeros. Pad first, so that the "
             "odd row is merged with the zeros.",
-            _merging_pads_late,
+            _exhibit(museum.padded_after_merging),
         ),
         Mistake(
             "the padding comes in at the top or on the left. It belongs at the bottom and on the "

@@ -180,7 +180,7 @@ def _video(x, window_size, order):
     return x.permute(order).reshape(-1, Mt, Mh, Mw, C)
 
 
-def _video_reshaped(x, window_size):
+def _reshaped(x, window_size):
     return x.reshape(-1, *window_size, x.shape[-1])
 
 
@@ -264,7 +264,7 @@ VIDEO = Exercise(
         Mistake(
             "it reads the memory in pieces of a window's size. A window lies scattered in memory: "
             "its axes must be split and moved before they are merged.",
-            _video_reshaped,
+            _reshaped,
         ),
         Mistake(
             "every frame is cut by itself. A window reaches over Mt frames.",
@@ -344,10 +344,6 @@ def _grid_takes_turns(x, grid_size):
     return _grid(x, grid_size, (2, 4, 0, 1, 3, 5))
 
 
-def _grid_reshaped(x, grid_size):
-    return x.reshape(-1, *grid_size, x.shape[-1])
-
-
 def _grid_rows_only(x, grid_size):
     B, H, W, C = x.shape
     Gh, Gw = grid_size
@@ -425,7 +421,7 @@ GRID = Exercise(
         Mistake(
             "it reads the memory in pieces of a window's size. What says which window it is must "
             "first come to the front.",
-            _grid_reshaped,
+            _reshaped,
         ),
         Mistake(
             "the rows of a window lie apart, but its columns are neighbours. Both must spread.",

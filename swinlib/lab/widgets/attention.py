@@ -6,11 +6,10 @@ from math import exp, log
 
 import torch
 import torch.nn.functional as F
-from matplotlib import colormaps
 from torch import Tensor
 
 from swinlib import attention, image_to_patches, patches_to_image
-from swinlib.lab.drawing import GREY, Drag, Drawing, part
+from swinlib.lab.drawing import GREY, Drag, Drawing, part, shades
 from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM, INK
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
@@ -140,7 +139,7 @@ def draw_attention(
         texts[i][j] = str(rank)
     # As in the lesson's maps: the largest weight, but three times the even share at least.
     brightest = max(facts.weights.max().item(), 3 / facts.weights.numel())
-    fills = _colours(facts.weights / brightest)
+    fills = shades("viridis", facts.weights / brightest)
     drawing.grid(middle, TOP, CELL, fills, texts, size=10, gaps=False)
     cells = [
         part(f"patch in row {i} and column {j}", {"row": i, "column": j}, patch=(i, j))
@@ -161,16 +160,10 @@ def draw_attention(
     return drawing
 
 
-def _colours(shades: Tensor) -> list[list[str]]:
-    """Numbers (h, w) from 0 to 1 as rows of #rrggbb, from dark to light."""
-    rows = colormaps["viridis"](shades.numpy(), bytes=True).tolist()
-    return [["#" + bytes(cell[:3]).hex() for cell in row] for row in rows]
-
-
 def _draw_scale(drawing: Drawing, x: float, y: float, brightest: float) -> None:
     """What the map's colours mean."""
     drawing.text(x, y, "weight 0", 11, "start", GREY)
-    for step, colour in enumerate(_colours(torch.linspace(0, 1, 11)[None])[0]):
+    for step, colour in enumerate(shades("viridis", torch.linspace(0, 1, 11)[None])[0]):
         drawing.rect(x + 56 + 8 * step, y - 5, 8, 10, colour)
     drawing.text(x + 150, y, f"{brightest:.2%}", 11, "start", GREY)
 

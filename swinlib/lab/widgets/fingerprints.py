@@ -1,10 +1,8 @@
 """The fingerprints under your hand: choose what is missing, and a token that answers."""
 
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 from torch import Tensor
 
-from swinlib.lab.drawing import GREY, Drawing, counted, part
+from swinlib.lab.drawing import GREY, Drawing, counted, part, shades
 from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place, places
 from swinlib.lab.style import ACCENT, CALM
@@ -65,6 +63,7 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
         row, column: of the framed token, from 0 to SIDE - 1.
     """
     maps, variant = shares[missing], VARIANTS[missing]
+    seeds = f"{len(maps)} seeds" if len(maps) > 1 else "one seed"
     mean, meet = maps.mean(0), where_they_meet(variant, row, column)
     place = PLACES[int(places()[row, column])]
     mine = ", ".join(f"{share:.2f}" for share in maps[:, row, column].tolist())
@@ -77,7 +76,7 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
     drawing.text(LEFT, 14, variant.title, 13, "start", bold=True)
     _draw_map(drawing, variant, mean, row, column)
 
-    drawing.text(RIGHT, TOP + 8, f"right by place, mean of {len(maps)} seed(s)", 13, "start")
+    drawing.text(RIGHT, TOP + 8, f"right by place, mean of {seeds}", 13, "start")
     bars = [(name, [(share, CALM)], f"{share:.2f}") for name, share in by_place(mean).items()]
     drawing.bars(RIGHT, TOP + 22, 170, bars, key="right")
     said = [part(name, place=PLACES.index(name)) for name, *_ in bars]
@@ -101,10 +100,9 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
 
 
 def _draw_map(drawing: Drawing, variant: Variant, mean: Tensor, row: int, column: int) -> None:
-    fills = [[to_hex(colormaps["cividis"](share)) for share in line] for line in mean.tolist()]
     cuts = window_cuts(SIDE, WINDOW) if variant.has_windows else ()
     end = SIDE * CELL
-    drawing.grid(LEFT, TOP, CELL, fills, row_cuts=cuts, column_cuts=cuts)
+    drawing.grid(LEFT, TOP, CELL, shades("cividis", mean), row_cuts=cuts, column_cuts=cuts)
     for cut in window_cuts(SIDE, WINDOW, WINDOW // 2) if variant.shifts else ():
         at = cut * CELL
         drawing.line(LEFT, TOP + at, LEFT + end, TOP + at, ACCENT, 1.6, dash=True)

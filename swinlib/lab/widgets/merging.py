@@ -137,7 +137,8 @@ def _draw_map(drawing, left, facts, height, width, token, step) -> None:
 def _draw_four_grids(drawing, middle, facts, token, step) -> None:
     drawing.text(middle, 14, "its four grids, in the official order", 13, "start")
     if step < 3:
-        return _later(drawing, middle, "step 3 takes every second row and column")
+        text = "step 3 takes every second row and column"
+        return drawing.placeholder(middle, TOP, PANEL, PANEL, text)
     h, w, _, _ = facts.merged.shape
     side = (PANEL - 20) / 2  # room for one grid
     cell = min((side - 18) / max(h, w), 46)
@@ -162,7 +163,8 @@ def _draw_merged(drawing, right, facts, token, step) -> None:
     title = f"stacked: {h} x {w} tokens of 4C"
     drawing.text(right, 14, title, 13, "start")
     if step < 4:
-        return _later(drawing, right, "step 4 stacks the four grids")
+        text = "step 4 stacks the four grids"
+        return drawing.placeholder(right, TOP, PANEL, PANEL, text)
     cell = min(PANEL / max(h, w), 150)
     drawing.grid(right, TOP, cell, [[PALE] * w for _ in range(h)])
     box, tall = (cell - 8) / 4, 0.42 * (cell - 8)
@@ -225,11 +227,6 @@ def _box(drawing, x, y, width, height, value, place, size) -> None:
     drawing.text(x + width / 2, y + height / 2, text, size, fill=GREY if value < 0 else INK)
 
 
-def _later(drawing: Drawing, x: float, text: str) -> None:
-    drawing.rect(x, TOP, PANEL, PANEL, "#fafbfc", GREY, 1, dash=True)
-    drawing.text(x + PANEL / 2, TOP + PANEL / 2, text, 12, fill=GREY)
-
-
 def _text(number: int) -> str:
     return "pad" if number < 0 else str(number)
 
@@ -280,7 +277,7 @@ class MergingExplorer(Explorer):
             "step": Choice("step", [(name, i + 1) for i, name in enumerate(STEPS)], 5, play=True),
             "height": Number("height H", 4, 1, LARGEST_MAP),
             "width": Number("width W", 4, 1, LARGEST_MAP),
-            "channels": Number("channels C", 1, 1, LARGEST_CHANNELS),
+            "channels": Number("channels C", 1, 1, LARGEST_CHANNELS, rare=True),
             "token": Number("merged token", 0, 0, (LARGEST_MAP // 2) ** 2 - 1),
         }
 

@@ -5,11 +5,10 @@ from functools import lru_cache
 from math import isqrt
 
 import torch
-from matplotlib import colormaps
 from torch import Tensor
 
 from swinlib import relative_position_bias, relative_position_index
-from swinlib.lab.drawing import GREY, Drag, Drawing, Part, hex_colour, on, part
+from swinlib.lab.drawing import GREY, Drag, Drawing, Part, hex_colour, on, part, shades
 from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 
@@ -17,6 +16,7 @@ LARGEST_WINDOW = 7  # tokens; what still reads on a screen
 LARGEST_GIVEN = 12  # tokens, of a window whose table is given
 HEADS = 3  # of the example table
 PANEL, GAP, TOP = 300, 36, 30  # pixels
+ARROW = "#5b6570"  # on the pale cells of a window, whatever the page is
 WINDOW = 176  # pixels for the window, so that the arithmetic fits below it
 
 
@@ -122,7 +122,7 @@ def _draw_window(drawing, left, facts, Mh, Mw, query, key) -> None:
             (x + (column + 0.5) * cell, TOP + (row + 0.5) * cell)
             for row, column in (key_place, query_place)
         ]
-        drawing.arrow(*ends[0], *ends[1], stroke=GREY, line=2)
+        drawing.arrow(*ends[0], *ends[1], stroke=ARROW, line=2)
     for token in range(Mh * Mw):  # in a corner, where the arrow seldom passes
         row, column = divmod(token, Mw)
         if cell >= 20:
@@ -214,7 +214,7 @@ def _draw_table(drawing, right, facts, query, key, head) -> None:
     cell = min((PANEL - margin) / max(rows, columns), 60)
     x, y = right + margin, TOP + margin
     low, high = facts.biases.min().item(), facts.biases.max().item()
-    fills = _shades((facts.biases - low) / max(high - low, 1e-9))
+    fills = shades("cividis", (facts.biases - low) / max(high - low, 1e-9))
     frames = [((*facts.place, 1, 1), ACCENT)]
     drawing.grid(x, y, cell, fills, frames=frames)
     # The table slid under the window: what the query reads, its last key at the top left.
@@ -268,19 +268,13 @@ def _draw_table(drawing, right, facts, query, key, head) -> None:
     drawing.text(x, y, words, 12, "start", bold=True)
     drawing.text(x, y + 38, "blue: the window, slid to where the query reads", 11, "start", GREY)
     drawing.text(x, y + 19, f"bias from {low:+.2f}", 11, "start", GREY)
-    for step, colour in enumerate(_shades(torch.linspace(0, 1, 12)[None])[0]):
+    for step, colour in enumerate(shades("cividis", torch.linspace(0, 1, 12)[None])[0]):
         drawing.rect(x + 92 + 6 * step, y + 13, 6, 12, colour)
     drawing.text(x + 170, y + 19, f"to {high:+.2f}", 11, "start", GREY)
 
 
 def _signed(number: int) -> str:
     return f"{number:+d}" if number else "0"
-
-
-def _shades(shares: Tensor) -> list[list[str]]:
-    """Colours for (rows, columns) of numbers: dark blue at 0, yellow at 1."""
-    pixels = colormaps["cividis"](shares.numpy(), bytes=True)[..., :3].tolist()
-    return [["#" + bytes(pixel).hex() for pixel in row] for row in pixels]
 
 
 def _caption(facts, Mh, Mw, query, key, head) -> str:
