@@ -282,7 +282,7 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
         figure,
         f"A table of {len(names)} × {len(names)} classes: what each picture is, down, and what it "
         "was taken for, "
-        "across, in per cent of the class. Rightly named: "
+        "across, in per cent of the class. Correctly named: "
         + listing(f"{name} {shares[i, i]:.0%}" for i, name in enumerate(names))
         + ".",
     )
@@ -332,8 +332,8 @@ def attention_maps(
             _score_bars(own[-1], scores[number])
     show(
         figure,
-        f"{len(rows)} pictures with one place marked, each beside maps of where that place looks: "
-        f"{listing(rows[0][2])}.",
+        f"{len(rows)} picture{'s' * (len(rows) > 1)} with one place marked, and maps of where that "
+        f"place looks: {listing(rows[0][2])}.",
     )
 
 
