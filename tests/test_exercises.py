@@ -666,7 +666,7 @@ def test_numbers_that_look_alike_are_told_apart():
     assert says == "gives 4.407, wanted 4.40744"
     assert (
         agree((2.0, 3.0), (2, 3))
-        == "gives (2, 3) as floats, wanted whole numbers (`//` divides so)"
+        == "gives (2, 3) as floats, wanted whole numbers (`//` gives them)"
     )
     got = torch.full((2, 2), 1.00001), torch.ones(2, 2)
     assert digits_apart(torch.full((2, 2), 1.0001), torch.ones(2, 2)) == 6

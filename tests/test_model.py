@@ -10,6 +10,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import small_models
 import torch
 from oracles import effective_shift, official_keys, padded_size, randomise, relative_error
 from torch import nn
@@ -34,16 +35,7 @@ from swinlib import (
 
 
 def make_model(seed=0, **options):
-    """Small, with two stages, drop path off, and no parameter that is zero."""
-    options = {
-        "embed_dim": 16,
-        "depths": (2, 2),
-        "num_heads": (2, 4),
-        "window_size": 4,
-        "num_classes": 5,
-        "drop_path_rate": 0.0,
-    } | options
-    return randomise(SwinTransformer(**options), seed)
+    return small_models.make_model(seed, **options).train()
 
 
 def images(*shape, dtype=torch.float32):

@@ -128,7 +128,6 @@ def notebook(*cells):
 ERROR = {"ename": "ValueError", "evalue": "no", "output_type": "error", "traceback": ["no"]}
 WIDGET = shown(plain="ShiftExplorer()", widget={"model_id": "a", "version_major": 2})
 FIGURE = shown(plain="<Figure size 128x96 with 1 Axes>", png=png())
-INLINE = '<img src="data:image/png;base64,AA=/tmp/+B==">'
 LONG = "\n\n".join(f"x{i} = {i}" for i in range(16))
 
 

@@ -14,11 +14,10 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
-    random_states,
     text_at,
 )
 from oracles import effective_shift, irregular_windows, padded_size  # noqa: E402
-from widget_checks import check_svg, check_time, check_widget  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget  # noqa: E402
 
 from nbcompare import TOLERANCE, decode, thumbnail_distance
 from swinlib import (  # noqa: E402
@@ -244,11 +243,7 @@ def test_the_regions_are_swinlibs_own():
 
 
 def test_states_of_all_kinds():
-    for state in random_states(ShiftMaskExplorer(), 25):
-        drawing = draw_shift_mask(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
-        assert drawing.caption.count(". ") <= 3  # four sentences at most
+    check_states(ShiftMaskExplorer(), 25, sentences=4)
 
 
 def test_no_setting_is_impossible():

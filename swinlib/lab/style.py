@@ -18,7 +18,8 @@ PALE = "#e8ecf1"
 ACCENT = "#d55e00"  # vermilion: what to look at
 CALM = "#0072b2"  # blue: what it is compared with
 
-# Okabe and Ito's colours in a fixed order, and a grey; region r of `region_ids` takes number r.
+# Okabe and Ito's colours in a fixed order, a grey and Tol's indigo; region r of `region_ids` takes
+# number r.
 REGION_COLOURS = (
     "#56b4e9",
     "#e69f00",
@@ -28,7 +29,7 @@ REGION_COLOURS = (
     "#d55e00",
     "#0072b2",
     "#b0b0b0",
-    "#8c6bb1",
+    "#332288",
 )
 
 
