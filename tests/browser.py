@@ -456,7 +456,7 @@ def write_notebook(server: Server, source: str) -> Path:
 
 
 def stored_explorers() -> dict[str, list[str]]:
-    """The explorers that every stored notebook shows, from top to bottom, by the notebook's name."""
+    """The explorers that stored notebooks show, from top to bottom, by the notebook's name."""
     found = {}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         outputs = [o for c in json.loads(path.read_bytes())["cells"] for o in c.get("outputs", [])]
