@@ -17,7 +17,8 @@ TEST := $(VENV)/.test
 SITE := $(VENV)/.site
 # The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
 # not fit any more: its stamp goes, and what is missing is made again; not where it is another's.
-LENT = $(shell test -L $(VENV) && cut -d' ' -f4- $(MADE) 2>/dev/null | grep -vxF "$$(pwd -P)")
+LENT := $(shell test -L $(VENV) && { cut -d' ' -f4- $(MADE) 2>/dev/null | grep -vxF "$$(pwd -P)" \
+  || { cd -P $(VENV)/.. && test -e pyproject.toml && pwd -P; }; })
 $(if $(LENT),$(error $(VENV) is a link to the environment of $(LENT), which make would change. \
 Remove the link, and make makes one here))
 FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"

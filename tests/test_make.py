@@ -85,6 +85,10 @@ def test_an_environment_that_another_folder_lends_is_not_changed(make, tmp_path_
     assert make("check", fails=True) == []
     assert "environment of /srv/another course, which make would change" in make.said
     assert (lent / ".made").exists()
+    (lent / ".made").unlink()  # made by hand
+    shutil.copy(make.folder / "pyproject.toml", lent.parent)
+    assert make("check", fails=True) == []
+    assert f"environment of {lent.parent.resolve()}, which" in make.said
     (make.folder / ".venv").unlink()
     assert make("check") == [MADE, LAB, TEST]
     assert (make.folder / ".venv" / ".made").read_text() == stamp
