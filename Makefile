@@ -16,7 +16,10 @@ LAB := $(VENV)/.lab
 TEST := $(VENV)/.test
 SITE := $(VENV)/.site
 # The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
-# not fit any more: its stamp goes, and what is missing is made again.
+# not fit any more: its stamp goes, and what is missing is made again; not where it is another's.
+LENT = $(shell test -L $(VENV) && cut -d' ' -f4- $(MADE) 2>/dev/null | grep -vxF "$$(pwd -P)")
+$(if $(LENT),$(error $(VENV) is a link to the environment of $(LENT), which make would change. \
+Remove the link, and make makes one here))
 FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"
 $(shell [ "$$(cat $(MADE) 2>/dev/null)" = $(FITS) ] || rm -f $(MADE))
 # A person waiting likes to see pip at work; a log does not.
@@ -96,10 +99,10 @@ bench: $(TEST) ## Time swinlib beside torchvision and timm, and draw the table (
 	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.
-EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)
+EXPLORER = ShiftMaskExplorer(height=8, width=8, window_size=4, shift_size=2, window=3)
 picture: $(LAB) ## Draw the README's picture again
-	$(PY) -c "from swinlib.lab.widgets import ShiftMaskExplorer; \
-	  $(EXPLORER).save('data/shift_mask_explorer.png')"
+	$(PY) -c "from swinlib.lab import setup; from swinlib.lab.widgets import ShiftMaskExplorer; \
+	  setup(); $(EXPLORER).save('data/shift_mask_explorer.png')"
 
 lint: $(TEST) ## Check style and formatting
 	$(PY) -m ruff check .

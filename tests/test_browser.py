@@ -167,14 +167,10 @@ def reset(explorer: LiveExplorer) -> None:
 
 
 def hover(explorer: LiveExplorer) -> None:
-    """What lights up is what the drawing says, of which some is in another panel."""
+    """What lights up is what the drawing says, on a place that lights up as many panels as any."""
     drawing = explorer.twin.drawing
-    panel, row, column = next(
-        place
-        for place in places(drawing)
-        if not drawing.fields()[place[0]]["follow"]
-        and len({panel for panel, *_ in drawing.lit(*place)}) > 1
-    )
+    still = [p for p in places(drawing) if not drawing.fields()[p[0]]["follow"]][:60]
+    panel, row, column = max(still, key=lambda place: len({p for p, *_ in drawing.lit(*place)}))
     x, y = explorer.place(panel, row, column)
     explorer.page.page.mouse.move(x, y)
     assert explorer.lit() == drawing.lit(panel, row, column), f"on {panel}, {row}, {column}"
@@ -238,10 +234,11 @@ def walk(explorer: LiveExplorer) -> None:
     field = explorer.content().locator(f'[data-panel="{panel}"]')
     field.focus()
     keys.press("ArrowRight")
-    sets = drawing.place(panel, 0, 1).sets
+    column = min(1, len(drawing.fields()[panel]["columns"]) - 1)
+    sets = drawing.place(panel, 0, column).sets
     if drawing.fields()[panel]["follow"]:
         explorer.follow(f"an arrow key in {panel}", may_stay=True, **sets)
-    assert explorer.lit() == explorer.twin.drawing.lit(panel, 0, 1)
+    assert explorer.lit() == explorer.twin.drawing.lit(panel, 0, column)
     keys.press("Enter")
     explorer.follow(f"Enter in {panel}", may_stay=True, **sets)
     assert explorer.focused() == panel
@@ -258,8 +255,11 @@ def widest(explorer: LiveExplorer) -> tuple[str, bool]:
     twin = explorer.twin
 
     def is_seen(name, part):
-        value = part.value + (1 if part.value < part.high else -1)
-        return type(twin).draw(**twin.state | {name: value}).svg() != twin.drawing.svg()
+        state, before = twin.state, twin.svg
+        twin.touch(**{name: part.value + (1 if part.value < part.high else -1)})
+        after = twin.svg
+        twin.set(**state)
+        return after != before
 
     numbers = {n: p for n, p in twin.parts.items() if isinstance(p, Number) and is_seen(n, p)}
     above = {name: part.high - part.value for name, part in numbers.items()}

@@ -49,7 +49,9 @@ def test_the_picture_is_whole(epochs_done, now):
     root = ET.fromstring(page(drawing))
     svg = root.find("{http://www.w3.org/2000/svg}svg")
     assert svg.get("role") == "img" and svg.get("aria-label").startswith("Loss and accuracy")
-    assert "background:#ffffff" in root.get("style")
+    assert {"--swin-paper:transparent", "--swin-ink:currentColor"} < set(
+        root.get("style").split(";")
+    )
     assert drawing.png().startswith(b"\x89PNG")
 
 

@@ -364,9 +364,15 @@ def test_the_keyboard(name, open_page):
 # --- controls -------------------------------------------------------------------------------------
 
 
+# As JupyterLab does, after which the browser does not take it for the end of what is written.
+KEEPS_ENTER = """() =>
+  document.addEventListener("keydown", (e) => e.key === "Enter" && e.preventDefault())"""
+
+
 def test_controls(open_page):
     page, explorer = open_page(), widgets.ShiftMaskExplorer()
     hand = Hand(page, explorer)
+    page.evaluate(KEEPS_ENTER)
     for name, low, high in (("shift_rows", 0, 3), ("height", 1, 16)):
         box = page.locator(f"[data-name={name}]")
         field, slider = box.locator("input[type=number]"), box.locator("input[type=range]")
@@ -376,6 +382,15 @@ def test_controls(open_page):
             page.keyboard.press("Delete")
             page.keyboard.type(typed)
             page.keyboard.press("Tab")
+            hand.settle()
+            assert explorer.state[name] == value
+            assert (field.input_value(), slider.input_value()) == (str(value),) * 2
+        # A number that is written over another one, and is what stood there before that one.
+        for typed, end, value in (("99", "Enter", high), (str(low), "Tab", low)):
+            field.focus()
+            page.keyboard.press("Control+A")
+            page.keyboard.type(typed)
+            page.keyboard.press(end)
             hand.settle()
             assert explorer.state[name] == value
             assert (field.input_value(), slider.input_value()) == (str(value),) * 2

@@ -204,7 +204,7 @@ def test_the_caption(height, width, M, window):
         times = float(re.search(r"(\S+) times as many", caption)[1])
         assert times == pytest.approx(everywhere / inside, abs=0.06)
     elif inside > 1.06 * everywhere:
-        times = float(re.search(r"windows (\S+) times as dear", caption)[1])
+        times = float(re.search(r"windows (\S+) times as expensive", caption)[1])
         assert times == pytest.approx(inside / everywhere, rel=0.05)
 
 

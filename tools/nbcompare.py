@@ -128,11 +128,15 @@ def lighter(data: str | list[str]) -> str:
     method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     few = picture.convert("RGB").quantize(255, method, kmeans=2, dither=dither)
     outside = shape.point(lambda alpha: 255 * (alpha == 0))  # the corners of a card
+    palette, top = few.getpalette(), (picture.width // 2, 0)
+    paper = 3 * few.getpixel(top)  # the same to the last bit in all cards of a page
+    palette[paper : paper + 3] = picture.convert("RGB").getpixel(top)
     transparent = {"transparency": 255} if outside.getbbox() else {}
     if transparent:
         few.paste(255, mask=outside)
         # All 256, or the last would be saved without its alpha, and the corners black.
-        few.putpalette([*few.getpalette(), *bytes(768)][:768])
+        palette = [*palette, *bytes(768)][:768]
+    few.putpalette(palette)
     buffer = io.BytesIO()
     few.save(buffer, "PNG", optimize=True, pnginfo=about, **transparent)
     if buffer.tell() >= len(raw):

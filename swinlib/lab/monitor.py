@@ -21,6 +21,7 @@ from swinlib.lab.style import ACCENT, CALM, REGION_COLOURS
 WIDTH, HEIGHT, BAR = 380, 240, 8  # of one panel, and of the bar below both, in pixels
 TRACE_POINTS = 200  # of the thin line that follows the loss from step to step
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 36  # room for tick labels, title and axis label
+FAINT = "#7d859066"  # on a light page and on a dark one
 # Markers and dashes differ as well, never colour alone.
 STYLES = {"train": ("training", CALM, False), "val": ("validation", ACCENT, True)}
 
@@ -96,7 +97,7 @@ def draw(history, state, trace=()) -> Drawing:
     drawing = Drawing(2 * WIDTH, HEIGHT + BAR, f"Loss and accuracy by epoch. {words}")
     _panel(drawing, 0, "loss", curves, epochs, trace)
     _panel(drawing, WIDTH, "accuracy", curves, epochs, ())
-    drawing.rect(0, HEIGHT, 2 * WIDTH, BAR, "#e5e5e5")
+    drawing.rect(0, HEIGHT, 2 * WIDTH, BAR, FAINT)
     drawing.rect(0, HEIGHT, 2 * WIDTH * share, BAR, REGION_COLOURS[2])
     return drawing
 
@@ -105,7 +106,8 @@ def page(drawing) -> str:
     """A drawing as HTML, with the second sentence of its caption below."""
     words = drawing.caption.partition(". ")[2]
     return (
-        '<div style="background:#ffffff;color:#222222;padding:8px;max-width:776px;'
+        # The page's paper and ink, or it would be a white block on a dark page.
+        '<div style="--swin-paper:transparent;--swin-ink:currentColor;padding:8px;max-width:776px;'
         'overflow-x:auto;font-family:sans-serif;font-size:13px">'
         f'{drawing.svg()}<div style="margin-top:6px;font-variant-numeric:tabular-nums">{words}'
         "</div></div>"
@@ -166,7 +168,7 @@ def _panel(drawing, left, kind, curves, epochs, trace):
     for i in range(spaces + 1):  # horizontal lines with their values
         value = top * i / spaces
         _, y = place(0, value)
-        drawing.line(begin, y, end, y, "#dddddd")
+        drawing.line(begin, y, end, y, FAINT)
         drawing.text(
             begin - 6, y, f"{value:.0%}" if kind == "accuracy" else f"{value:g}", 12, "end"
         )

@@ -220,9 +220,23 @@ def place(figure: Figure, part: Artist) -> str:
 
 
 def words(figure: Figure) -> list[Text]:
-    """All that is written in a figure."""
-    texts = figure.findobj(Text)
-    return [t for t in texts if t.get_visible() and t.get_text().strip() and is_drawn(t)]
+    """All that is written in a figure, and not hidden or outside of its axes."""
+    hidden = set()
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-6 * (high - low)
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    hidden |= {tick.label1, tick.label2}
+            if not (ax.axison and axis.get_visible()):
+                hidden |= set(axis.findobj(Text))
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
+        if text.axes is None or text.axes.get_visible()
+    ]
 
 
 def smallest_letters(figure: Figure) -> float | None:
@@ -250,15 +264,6 @@ def crowded(figure: Figure) -> list[str]:
             if min(box.y1, other.y1) - max(box.y0, other.y0) > 2:  # pixels, which no letter reaches
                 found.append(f"{text.get_text()} | {another.get_text()}")
     return found
-
-
-def is_drawn(text: Text) -> bool:
-    """Whether nothing that a text belongs to is hidden, such as the axis of tick labels."""
-    axes = text.axes
-    if axes is None:
-        return True
-    unseen = [a for a in (axes.xaxis, axes.yaxis) if not (axes.axison and a.get_visible())]
-    return axes.get_visible() and not any(text in axis.findobj(Text) for axis in unseen)
 
 
 def listing(things: Iterable) -> str:

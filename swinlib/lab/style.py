@@ -18,7 +18,8 @@ PALE = "#e8ecf1"
 ACCENT = "#d55e00"  # vermilion: what to look at
 CALM = "#0072b2"  # blue: what it is compared with
 
-# Okabe and Ito's colours in a fixed order, and a grey; region r of `region_ids` takes number r.
+# Okabe and Ito's colours in a fixed order, a grey and Tol's indigo; region r of `region_ids` takes
+# number r.
 REGION_COLOURS = (
     "#56b4e9",
     "#e69f00",
@@ -28,7 +29,7 @@ REGION_COLOURS = (
     "#d55e00",
     "#0072b2",
     "#b0b0b0",
-    "#8c6bb1",
+    "#332288",
 )
 
 
@@ -82,7 +83,7 @@ def tint(colour: str, strength: float = 0.55) -> tuple[float, float, float]:
 def titled(ax: Axes, title: str, size: float = 9.0) -> None:
     """A title above a panel, in lines no wider than the panel; without one the room stays empty."""
     width = 72 * ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
-    letters = int(width / (0.57 * size))  # of a letter's mean width
+    letters = int(width / (0.6 * size))  # of a letter's mean width
     ax.set_title("\n".join(fill(line, letters) for line in title.split("\n")), fontsize=size)
 
 

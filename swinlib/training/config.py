@@ -190,7 +190,8 @@ class TrainConfig:
 
     # Data: see load_dataset. A limit of None means all pictures.
     dataset: str = _field("auto", _SOURCE)  # "auto", "cifar10", "imagefolder", "shapes", a folder
-    # Pictures taken from the training set for validation; below 1, their share of it.
+    # Pictures taken from the training set for validation; below 1, their share of it. A folder that
+    # brings its own, val beside test, loses none.
     val_size: int | float = _field(5000, _COUNT_OR_SHARE)
     train_limit: int | None = _field(None, _or_none(_COUNT))  # training pictures used at most
     test_limit: int | None = _field(None, _or_none(_COUNT))  # test pictures used at most
@@ -225,7 +226,8 @@ class TrainConfig:
     optimizer: str = _field("adamw", _choice("adamw", "muon"))  # see muon.py
     batch_size: int = _field(128, _COUNT)  # pictures per step, on all devices together
     # Parts that a device takes its share of a batch in, one after the other, where all of it does
-    # not fit into memory. The gradients add up to those of the whole.
+    # not fit into memory. The gradients add up to those of the whole, but for the batch norms of
+    # the deep stem: these see one part at a time.
     accumulate: int = _field(1, _whole(1, 2**16))
     learning_rate: float = _field(1e-3, _ABOVE_0)  # the peak, reached when the warm-up ends
     final_learning_rate: float = _field(1e-5, _AT_LEAST_0)  # at the last step

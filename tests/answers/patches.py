@@ -622,7 +622,7 @@ WRONG = {
         (cut_as_pictures, "still a small picture"),
         (cut_by_torch, "calls `unfold`"),
         (cut_for_one, "with two pictures of three channels: the shape"),
-        (cut_through_a_view, "memory in order: it stops"),
+        (cut_through_a_view, "not contiguous: it stops"),
         (cut_to_float, "of type torch.float32, wanted torch.float16"),
         (cut_with_writing, "writes into its input `images`"),
     ],

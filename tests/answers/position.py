@@ -617,7 +617,7 @@ WRONG = {
         (table_reshaped_twice, "on the way there and on the way back"),
         (table_linear, "bilinear"),
         (table_copies, "nearest old number"),
-        (table_corner_on_corner, "corner on corner"),
+        (table_corner_on_corner, "aligns the corners"),
         (table_smoothed, "smooths before it shrinks"),
         (table_old_turned, "rows of the old table for its columns"),
         (table_new_turned, "rows of the new table"),

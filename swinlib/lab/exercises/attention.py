@@ -154,7 +154,7 @@ SOFTMAX = Exercise(
             _queries_over_rows,
         ),
         Mistake(
-            "all numbers together add up to 1. Every row must for itself.",
+            "all numbers together add up to 1. Each row must.",
             _over_everything,
             (_over_everything_in_rows,),
         ),
@@ -322,7 +322,7 @@ REAL = Exercise(
             _minus_infinity,
         ),
         Mistake(
-            "weights or values are set to 0 after the softmax has dealt out its shares. What "
+            "weights or values are set to 0 after the softmax. What "
             "padding got is missing, and the weights no longer add up to 1.",
             _masked_afterwards,
         ),

@@ -329,7 +329,10 @@ def _tables():
         Case("a smaller window", (torch.randn(49, 3, generator=g), 4, 2)),
         Case("windows of 7 for 12", (torch.randn(169, 3, generator=g), 7, 12)),
         Case("the same window", (torch.randn(25, 4, generator=g), 3, 3)),
-        Case("a table that is to learn", (torch.randn(25, 2, generator=g).requires_grad_(), 3, 5)),
+        Case(
+            "a table that requires a gradient",
+            (torch.randn(25, 2, generator=g).requires_grad_(), 3, 5),
+        ),
     ]
 
 

@@ -377,12 +377,12 @@ UNFOLD = Exercise(
             _still_by_channel,
         ),
         Mistake(
-            "of a matrix it reorders the first dimension, what comes out of the layer. What goes "
-            "into it has the order in question: the last dimension.",
+            "it reorders the first dimension of a matrix, the layer's outputs. The order in "
+            "question is that of its inputs: the last dimension.",
             _outputs_reordered,
         ),
         Mistake(
-            "of a matrix it mixes the rows with one another. Every row is to be reordered by "
+            "it mixes the rows of a matrix with one another. Every row is to be reordered by "
             "itself.",
             _all_dimensions,
         ),
@@ -570,7 +570,7 @@ MERGING = Exercise(
             "the norm is missing, between stacking and the linear layer.", _merging_without_norm
         ),
         Mistake(
-            "4C numbers come out: the linear layer, `reduction`, was not asked.",
+            "4C numbers come out: the linear layer, `reduction`, was never called.",
             _merging_without_reduction,
         ),
         Mistake(
@@ -587,7 +587,7 @@ MERGING = Exercise(
             "right.",
             _merging_pads_first,
         ),
-        Mistake("it is normed twice.", _merging_twice_normed),
+        Mistake("it is normalised twice.", _merging_twice_normed),
     ),
 )
 

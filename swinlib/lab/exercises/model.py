@@ -124,8 +124,7 @@ RATES = Exercise(
         ),
         Mistake("all blocks have the rate of the last one.", _rates_constant),
         Mistake(
-            "it falls from the first block to the last. Late blocks can be missed, early "
-            "ones cannot.",
+            "it falls from the first block to the last. It is to rise.",
             _rates_reversed,
             (_rates_down_to_0,),
         ),
@@ -233,7 +232,7 @@ SHIFTS = Exercise(
         Mistake("it shifts every block. Only the second of each pair is shifted.", _shifts_all),
         Mistake("nothing is ever shifted, so that windows never talk to each other.", _shifts_none),
         Mistake(
-            "it shifts also where one window covers the whole map. There is no other window to "
+            "it also shifts where one window covers the whole map. There is no other window to "
             "meet, so along that axis the shift is 0.",
             _shifts_always,
         ),
@@ -258,7 +257,7 @@ SHIFTS = Exercise(
         ),
         Mistake("it gives the shift of the columns first. Wanted are (sh, sw).", _shifts_swapped),
         Mistake(
-            "the shifted blocks all come at the end. They come in turn with the others.",
+            "the shifted blocks all come at the end. They take turns with the others.",
             _shifts_second_half,
         ),
     ),
@@ -431,7 +430,8 @@ GRID = Exercise(
             _grid_added,
         ),
         Mistake(
-            "it gives the map back as it was: everything returns home, but `attend` was not asked.",
+            "it gives the map back as it was: everything returns home, but `attend` was never "
+            "called.",
             _grid_silent,
         ),
     ),
@@ -637,7 +637,7 @@ BLOCK = Exercise(
             _block_norms_the_sum,
         ),
         Mistake(
-            "the residual carries the normed map on. It is what came in that is added, not what "
+            "the residual carries the normalised map on. What came in is added, not what "
             "the norm made of it.",
             _block_norm_on_the_road,
         ),
@@ -658,7 +658,9 @@ BLOCK = Exercise(
             "Norm first, then pad.",
             _block_pads_first,
         ),
-        Mistake("`block.drop_path` is not asked. Each branch goes through it.", _block_never_drops),
+        Mistake(
+            "`block.drop_path` is never called. Each branch goes through it.", _block_never_drops
+        ),
         Mistake(
             "drop path takes the residual along. Only the branch goes through it.",
             _block_drops_the_road,

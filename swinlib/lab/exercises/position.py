@@ -480,7 +480,7 @@ RESIZE = Exercise(
             _table_nearest,
         ),
         Mistake(
-            "it lays corner on corner, as with `align_corners=True`. The official code has False.",
+            "it aligns the corners, as with `align_corners=True`. The official code has False.",
             _table_corners,
         ),
         Mistake(
@@ -500,7 +500,7 @@ RESIZE = Exercise(
         ),
         Mistake(
             "it stretches one long line of numbers. The table is a picture: its rows and columns "
-            "must be resized each for itself.",
+            "must be resized separately.",
             _table_flat,
         ),
         Mistake(

@@ -136,17 +136,17 @@ PYRAMID = Exercise(
     mistakes=(
         Mistake(
             "the sums go from the finest map to the coarsest, so each takes the map above it "
-            "before that one has heard of the next: the coarsest reaches its neighbour only. Begin "
+            "before that one has received the next: the coarsest reaches its neighbour only. Begin "
             "at the coarsest.",
             upwards,
         ),
         Mistake(
-            "the coarse maps hear of the fine ones. It is the other way round: what is known from "
-            "afar, at the top, is added to where it is, below.",
+            "the fine maps are added to the coarse ones. It is the other way round: the coarse "
+            "maps, which know what is there, are added to the fine ones, which know where.",
             _fine_into_coarse,
         ),
         Mistake("nothing is added: every map stays what it was, at one width.", _not_added),
-        Mistake("the 3x3 convolutions, `smooth`, were not asked.", _not_smoothed),
+        Mistake("the 3x3 convolutions, `smooth`, were never called.", _not_smoothed),
         Mistake(
             "what is handed down has already been smoothed. The sums travel; each is smoothed "
             "once, on its way out.",

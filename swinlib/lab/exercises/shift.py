@@ -118,7 +118,7 @@ ROLL = Exercise(
             _rolled_zeros,
         ),
         Mistake(
-            "both steps roll the same axis: once the rows and once the columns must.",
+            "both steps roll the same axis: one must roll the rows, the other the columns.",
             _rolled_rows_twice,
             (_rolled_columns_twice,),
         ),
@@ -510,12 +510,12 @@ MASK = Exercise(
         ),
         Mistake(
             "it adds the two motions, so that up and then left looks like left and then up. Either "
-            "axis must be compared for itself.",
+            "axis must be compared separately.",
             _mask_added,
         ),
         Mistake(
             "it multiplies the two motions, so that different ones look alike. Either axis must be "
-            "compared for itself.",
+            "compared separately.",
             _mask_multiplied,
         ),
         Mistake(

@@ -205,7 +205,7 @@ def _batches():
         Case("logits of several hundreds", (logits * 100, labels, 0.1)),
         Case("logits that are not contiguous", (logits.T.contiguous().T, labels, 0.3)),
         Case("double precision", (logits.double(), labels, 0.05)),
-        Case("logits that are to learn", (logits.clone().requires_grad_(), labels, 0.1)),
+        Case("logits that require a gradient", (logits.clone().requires_grad_(), labels, 0.1)),
     ]
 
 
@@ -377,7 +377,7 @@ MIXUP = Exercise(
             "pictures and targets are mixed in opposite shares.",
             _target_share_swapped,
         ),
-        Mistake("the mixture is cut off to whole numbers. It is to stay float32.", _cut_off),
+        Mistake("the mixture is truncated to whole numbers. It is to stay float32.", _cut_off),
         Mistake(
             "fractions are lost before the sum, so that mixtures come out too dark. Turn the "
             "pictures into float32 first.",
@@ -635,7 +635,7 @@ EPOCH = Exercise(
         ),
         Mistake("the gradients are not clipped.", _epoch_unclipped),
         Mistake(
-            "each number of the gradient is cut off by itself, which turns its direction. Clip the "
+            "each number of the gradient is clipped by itself, which turns its direction. Clip the "
             "length of the whole gradient: `clip_grad_norm_`.",
             _epoch_clipped_by_value,
         ),
@@ -667,7 +667,7 @@ EPOCH = Exercise(
             _epoch_mean_of_means,
         ),
         Mistake(
-            "the model stays in eval mode. Say that it is training.",
+            "the model stays in eval mode. Call `model.train()`.",
             _epoch_in_eval_mode,
         ),
         Mistake(
@@ -682,7 +682,7 @@ EPOCH = Exercise(
             _epoch_without_last,
         ),
         Mistake(
-            "there is a softmax in front of `F.cross_entropy`, which has one inside.",
+            "there is a softmax before `F.cross_entropy`, which has one inside.",
             _epoch_softmax_twice,
         ),
     ),

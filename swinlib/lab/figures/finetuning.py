@@ -63,7 +63,9 @@ def tables(heads: dict[str, Tensor]) -> None:
     told = listing(
         f"{title}, {len(table)} x {len(table)} offsets" for title, table in heads.items()
     )
-    show(figure, f"Bias tables as pictures: {told}. The same shape on grids of another fineness.")
+    show(
+        figure, f"Bias tables as pictures: {told}. The same shape on grids of different resolution."
+    )
 
 
 def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:

@@ -19,8 +19,8 @@ def fingerprints(shares: dict[str, Tensor]) -> None:
 
     Args:
         shares: a name in `VARIANTS` to ``(SIDE, SIDE)`` or ``(seeds, SIDE, SIDE)``, the share of
-            test maps in which a token answers rightly; of several seeds the map shows the mean and
-            the numbers give the lowest and the highest.
+            test maps in which a token answers correctly; of several seeds the map shows the mean
+            and the numbers give the lowest and the highest.
     """
     columns = min(3, len(shares))
     rows = -(-len(shares) // columns)
@@ -45,7 +45,7 @@ def fingerprints(shares: dict[str, Tensor]) -> None:
     figure.legend(handles=lines, loc="outside lower center", ncols=2)
     show(
         figure,
-        "Maps of the share of test maps in which each token answers rightly: "
+        "Maps of the share of test maps in which each token answers correctly: "
         + listing(
             f"{VARIANTS[name].title}, {maps.mean():.2f} on average" for name, maps in shares.items()
         )

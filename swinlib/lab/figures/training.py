@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from swinlib.lab.photograph import show_image
-from swinlib.lab.showing import listing, show
+from swinlib.lab.showing import PAPER, listing, show
 from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, in_percent, panels, titled
 from swinlib.training.runs import RecordedRun
 
@@ -213,7 +213,7 @@ def compare_recipes(
             text += f"  ({differences[name][0]:+.1f} ± {error:.1f})"
         ax.annotate(text, (max(own), row), (8, 0), textcoords="offset points",
                     va="center", fontsize=9,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})  # fmt: skip
     seeds = ["1 seed" if len(own) == 1 else f"{len(own)} seeds" for own in values.values()]
     names = [f"{name}, {count}" for name, count in zip(values, seeds, strict=True)]
     ax.set_yticks(range(len(names)), names)
@@ -282,7 +282,7 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
         figure,
         f"A table of {len(names)} × {len(names)} classes: what each picture is, down, and what it "
         "was taken for, "
-        "across, in per cent of the class. Rightly named: "
+        "across, in per cent of the class. Correctly named: "
         + listing(f"{name} {shares[i, i]:.0%}" for i, name in enumerate(names))
         + ".",
     )
@@ -332,8 +332,8 @@ def attention_maps(
             _score_bars(own[-1], scores[number])
     show(
         figure,
-        f"{len(rows)} pictures with one place marked, each beside maps of where that place looks: "
-        f"{listing(rows[0][2])}.",
+        f"{len(rows)} picture{'s' * (len(rows) > 1)} with one place marked, and maps of where that "
+        f"place looks: {listing(rows[0][2])}.",
     )
 
 

@@ -395,9 +395,9 @@ def mosaics(maps: dict[str, Tensor]) -> None:
         if map_ is right:
             note = f"{H * W} tokens"
         elif h * w > H * W:
-            note = f"{h * w - H * W} tokens too many"
+            note = f"{h * w - H * W} too many"
         else:
-            note = f"{wrong} tokens differ"
+            note = f"{wrong} differ"
         titled(ax, f"{title}\n{note}")
     show(
         figure,

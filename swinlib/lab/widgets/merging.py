@@ -1,4 +1,4 @@
-"""Lesson 06's explorer: padding, four interleaved grids, one behind the other, and 4C to 2C."""
+"""Lesson 06's explorer: padding, four interleaved grids, stacked, and 4C to 2C."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, pa
 from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
-STEPS = ("1 map", "2 padding", "3 four grids", "4 one behind the other", "5 norm, 4C to 2C")
+STEPS = ("1 map", "2 padding", "3 four grids", "4 stacked", "5 norm, 4C to 2C")
 PLACES = ("top left", "bottom left", "top right", "bottom right")  # the official order
 PLACE_FILLS = [hex_colour(colour, 0.5) for colour in REGION_COLOURS[:4]]
 LARGEST_MAP, LARGEST_CHANNELS = 10, 3
@@ -160,10 +160,10 @@ def _draw_four_grids(drawing, middle, facts, token, step) -> None:
 
 def _draw_merged(drawing, right, facts, token, step) -> None:
     h, w, _, channels = facts.merged.shape
-    title = f"one behind the other: {h} x {w} tokens of 4C"
+    title = f"stacked: {h} x {w} tokens of 4C"
     drawing.text(right, 14, title, 13, "start")
     if step < 4:
-        text = "step 4 lays the four grids one behind the other"
+        text = "step 4 stacks the four grids"
         return drawing.placeholder(right, TOP, PANEL, PANEL, text)
     cell = min(PANEL / max(h, w), 150)
     drawing.grid(right, TOP, cell, [[PALE] * w for _ in range(h)])

@@ -222,8 +222,9 @@ function makeControl(spec, tell) {
   const take = (part) => {
     const value = Math.round(Number(part.value));
     if (part.value === "" || Number.isNaN(value)) return show(now);
-    part.value = Math.min(Math.max(value, now.low), now.high);
-    if (Number(part.value) !== said) say((said = Number(part.value)));
+    const wanted = Math.min(Math.max(value, now.low), now.high);
+    field.value = slider.value = wanted;
+    if (wanted !== said) say((said = wanted));
   };
   let said = spec.value; // an arrow key is an input and a change: said once
   // Keys that write a number write it whole; arrows and the small buttons change it at once.
@@ -231,6 +232,7 @@ function makeControl(spec, tell) {
     type: "number",
     oninput: (event) => void (event.inputType || take(field)),
     onchange: () => take(field),
+    onblur: () => take(field), // no change where the number is the one that the browser saw last
     onkeydown: (event) => void (event.key === "Enter" && take(field)), // false would stop the key
   });
   const slider = make("input", { type: "range", ariaLabel: spec.label, oninput: () => take(slider) });
