@@ -16,7 +16,10 @@ LAB := $(VENV)/.lab
 TEST := $(VENV)/.test
 SITE := $(VENV)/.site
 # The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
-# not fit any more: its stamp goes, and what is missing is made again.
+# not fit any more: its stamp goes, and what is missing is made again; not where it is another's.
+LENT = $(shell test -L $(VENV) && cut -d' ' -f4- $(MADE) 2>/dev/null | grep -vxF "$$(pwd -P)")
+$(if $(LENT),$(error $(VENV) is a link to the environment of $(LENT), which make would change. \
+Remove the link, and make makes one here))
 FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"
 $(shell [ "$$(cat $(MADE) 2>/dev/null)" = $(FITS) ] || rm -f $(MADE))
 # A person waiting likes to see pip at work; a log does not.
@@ -27,7 +30,7 @@ OFFLINE = $(if $(shell $(PY) -c '$(MODERN)' 2>/dev/null && echo yes),--no-build-
 INSTALL = $(PY) -m pip install $(QUIET) --disable-pip-version-check $(OFFLINE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab fresh progress test clock site bench picture refresh check lint format lock clean
+.PHONY: help lab fresh progress test oldest clock site bench picture refresh check lint format lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
@@ -61,6 +64,22 @@ test: $(TEST) $(SITE) ## Lint, test swinlib, run every notebook and compare its 
 	$(PY) -m pytest --nbval notebooks --solved -n 2 --dist loadscope || failed="$$failed solved"; \
 	if [ -n "$$failed" ]; then echo "make test: failed in:$$failed" >&2; exit 1; fi
 
+# `--no-config`: else uv takes the torch that pyproject.toml pins for `make lock`.
+OLDEST = $(VENV)/oldest
+oldest: export OMP_NUM_THREADS := 1
+oldest: $(MADE) ## Test with the oldest version of everything that pyproject.toml allows (PYTHON=python3.10)
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv venv --quiet --clear --python $(PYTHON) $(OLDEST)
+	$(PY) -m uv pip install --no-config --quiet --python $(OLDEST) --resolution lowest-direct $(ARGS) \
+	  --editable '.[test,site]'
+	$(OLDEST)/bin/python tools/oldest.py
+	@failed=; \
+	$(OLDEST)/bin/python -m pytest tests $(BROWSER:%=--ignore %) -n 2 --dist loadfile \
+	  || failed="$$failed tests"; \
+	$(OLDEST)/bin/python -m pytest --nbval notebooks -n 2 --dist loadscope \
+	  || failed="$$failed notebooks"; \
+	if [ -n "$$failed" ]; then echo "make oldest: failed in:$$failed" >&2; exit 1; fi
+
 site: $(SITE) ## Build the web site from README, the stored notebooks and the docstrings
 	$(PY) tools/website.py
 
@@ -80,10 +99,10 @@ bench: $(TEST) ## Time swinlib beside torchvision and timm, and draw the table (
 	$(PY) tools/bench.py $(ARGS)
 
 # The still of lesson 04's explorer, by the same code that draws it live.
-EXPLORER = ShiftMaskExplorer(height=8, width=12, window_size=4, shift_size=(2, 1), window=5)
+EXPLORER = ShiftMaskExplorer(height=8, width=8, window_size=4, shift_size=2, window=3)
 picture: $(LAB) ## Draw the README's picture again
-	$(PY) -c "from swinlib.lab.widgets import ShiftMaskExplorer; \
-	  $(EXPLORER).save('data/shift_mask_explorer.png')"
+	$(PY) -c "from swinlib.lab import setup; from swinlib.lab.widgets import ShiftMaskExplorer; \
+	  setup(); $(EXPLORER).save('data/shift_mask_explorer.png')"
 
 lint: $(TEST) ## Check style and formatting
 	$(PY) -m ruff check .

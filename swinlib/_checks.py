@@ -141,6 +141,11 @@ def check_heads(dim: int, num_heads: int) -> None:
         )
 
 
+def narrow_stage(embed_dim: int, num_heads) -> int | None:
+    """The first stage, from 0, whose width its heads cannot share equally; None if all can."""
+    return next((i for i, heads in enumerate(num_heads) if embed_dim * 2**i % heads), None)
+
+
 def check_tensor(name: str, value) -> Tensor:
     """Refuse what is not a tensor."""
     if not isinstance(value, Tensor):

@@ -112,4 +112,4 @@ def _likely_reason(own, state, missing, unexpected, misshapen, resize) -> str:
         if key in missing or key in unexpected:
             there, here = (False, True) if key in missing else (True, False)
             return f"{option} is {there} there, {here} here"
-    return "single weights are missing, too many or of another shape"
+    return "individual weights are missing, unexpected or of another shape"

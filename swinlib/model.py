@@ -17,6 +17,7 @@ from swinlib._checks import (
     check_number,
     check_rate,
     check_tensor,
+    narrow_stage,
     to_pair,
     to_shift,
     without_checks,
@@ -461,13 +462,11 @@ class SwinTransformer(nn.Module):
                 "depths and num_heads must have one number for each stage, "
                 f"got depths={depths}, num_heads={num_heads}"
             )
-        for i, heads in enumerate(num_heads):
-            width = embed_dim * 2**i
-            if width % heads:
-                raise ValueError(
-                    f"embed_dim={embed_dim} makes stage {i + 1} {width} wide, which must be a "
-                    f"positive multiple of its heads, got num_heads={num_heads}"
-                )
+        if (i := narrow_stage(embed_dim, num_heads)) is not None:
+            raise ValueError(
+                f"embed_dim={embed_dim} makes stage {i + 1} {embed_dim * 2**i} wide, which must be "
+                f"a positive multiple of its heads, got num_heads={num_heads}"
+            )
         if out_indices is not None:
             check_ints("out_indices", out_indices, minimum=0)
             stages = [i for i in range(len(depths)) if i in out_indices]

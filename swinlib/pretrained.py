@@ -90,7 +90,7 @@ def load_pretrained(
     if missing or unexpected or misshapen:
         raise ValueError(explain(own, state_and_rest, missing, unexpected, misshapen, resize))
     for key, value in state.items():
-        _check_weight(key, value)
+        _check_weight(key, value, own[key])
     attentions = {n: m for n, m in swin.named_modules() if isinstance(m, WindowAttention)}
     for name, attn in attentions.items():
         if f"{name}.relative_position_index" in index:
@@ -307,8 +307,11 @@ def _check_index(name: str, index: Tensor, window_size: tuple[int, int]) -> None
         )
 
 
-def _check_weight(key: str, value: Tensor) -> None:
-    """Refuse what could not be copied, or would be copied though it is no weight."""
+def _check_weight(key: str, value: Tensor, own: Tensor) -> None:
+    """Refuse what could not be copied, or would be copied though it is no weight.
+
+    A model with batch norms, such as one of another stem, also counts its batches.
+    """
     if type(value) not in (Tensor, nn.Parameter):
         kind = f"a {type(value).__name__}"
     elif value.is_quantized:
@@ -317,13 +320,14 @@ def _check_weight(key: str, value: Tensor) -> None:
         kind = f"of layout {value.layout}"
     elif value.is_meta:
         kind = "on the meta device, without numbers"
-    elif not value.is_floating_point():
+    elif value.is_floating_point() != own.is_floating_point():
         kind = f"of {value.dtype}"
     else:
         return
+    numbers = "floating point" if own.is_floating_point() else "whole"
     raise ValueError(
-        f"the checkpoint does not fit the model:\n  {key} must be a dense tensor of floating "
-        f"point numbers, and is {kind}"
+        f"the checkpoint does not fit the model:\n  {key} must be a dense tensor of {numbers} "
+        f"numbers, and is {kind}"
     )
 
 

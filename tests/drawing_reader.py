@@ -53,7 +53,7 @@ def assert_on_the_page(drawing: Drawing) -> None:
             xs, ys = (s["x"], s["x"] + s["width"]), (s["y"], s["y"] + s["height"])
         elif kind == "line":
             xs, ys = (s["x1"], s["x2"]), (s["y1"], s["y2"])
-        elif kind == "polygon":
+        elif kind in ("polyline", "polygon"):
             xs, ys = zip(*s["points"], strict=True)
         else:
             xs, ys = [s["x"]], [s["y"]]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import swinlib
+from oldest import is_oldest, lower_bounds
 from swinlib.lab.exercises import check
 from swinlib.lab.exercises.comparing import agree
 from swinlib.lab.exercises.running import Watch
@@ -104,6 +105,16 @@ def test_the_oldest_and_the_newest_python_are_tried():
         versions = workflow["jobs"][job]["strategy"]["matrix"]["python"]
         assert versions[0] == oldest and len(versions) == 2
     assert workflow["jobs"]["oldest"]["steps"][1]["with"]["python-version"] == oldest
+    assert f"make oldest PYTHON=python{oldest}" in PAGE
+
+
+def test_the_oldest_versions_are_known():
+    bounds = lower_bounds(["torch>=2.6", 'pillow>=10; extra == "course"', "swinlib[lab]"])
+    assert bounds == {"torch": "2.6", "pillow": "10"}
+    for installed, bound in (("2.6.0+cpu", "2.6"), ("2.6.1", "2.6"), ("10.0.0", "10")):
+        assert is_oldest(installed, bound)
+    for installed, bound in (("2.14.1", "2.6"), ("2.7", "2.6"), ("1.0.21", "1.0.20")):
+        assert not is_oldest(installed, bound)
 
 
 def test_issue_forms_ask_for_what_is_needed():

@@ -120,6 +120,18 @@ def test_lines_and_arrows():
     assert svg(drawing).findall(f"{SVG}polygon")[0].get("fill") == BLUE
 
 
+def test_a_polyline():
+    drawing = Drawing(60, 60)
+    drawing.polyline([(1, 2), (30, 2.125), (30, 40)], RED, 3, dash=True)
+    line = only(drawing, "polyline")
+    assert line.get("points") == "1,2 30,2.12 30,40" and line.get("fill") == "none"
+    assert (line.get("stroke"), line.get("stroke-width")) == (RED, "3")
+    assert line.get("stroke-dasharray")
+    for too_few in ([], [(1, 2)]):
+        drawing.polyline(too_few, RED)
+    assert len(drawing.shapes) == 1
+
+
 def test_an_image_holds_its_pixels():
     picture = torch.rand(3, 5, 4)
     drawing = Drawing(60, 60)
@@ -306,6 +318,7 @@ def test_painted_as_written():
     drawing.rect(0, 60, 100, 20, BLACK, opacity=0.5)
     drawing.polygon([(80, 0), (100, 0), (100, 20)], BLACK)
     drawing.line(0, 55, 100, 55, BLACK, 4)
+    drawing.polyline([(5, 20), (5, 50), (25, 50)], BLUE, 4)
     drawing.image(75, 25, 20, 20, torch.tensor([0.0, 1, 0]).view(3, 1, 1), pixelated=True)
     picture = pixels(drawing)
     assert colour_at(picture, 20, 15) == RED
@@ -315,6 +328,8 @@ def test_painted_as_written():
     assert colour_at(picture, 97, 5) == BLACK
     assert colour_at(picture, 50, 55) == BLACK
     assert colour_at(picture, 85, 35) == "#00ff00"
+    assert colour_at(picture, 5, 35) == colour_at(picture, 15, 50) == BLUE
+    assert colour_at(picture, 15, 45) == WHITE  # nothing is filled
 
 
 def test_text_is_painted_around_its_place():

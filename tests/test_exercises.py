@@ -4,7 +4,9 @@ import builtins
 import importlib
 import random
 import re
+import signal
 import symtable
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import torch
 from jupyter_client.manager import start_new_kernel
 
 import swinlib
-from nbsolve import TAG, solve, stub_name
+from nbform import EXERCISE, tags
+from nbsolve import solve, stub_name
 from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson, running
 from swinlib.lab.exercises.comparing import agree, digits_apart, near
 from swinlib.lab.exercises.running import Watch
@@ -35,12 +38,6 @@ def label(thing):
 
 
 each = pytest.mark.parametrize("asked", ASKED, ids=label)
-
-
-@pytest.fixture(autouse=True)
-def much_time(monkeypatch):
-    """A loaded machine stops no right answer; what is to be stopped says so by `little_time`."""
-    monkeypatch.setattr(running, "SECONDS", 1000.0)
 
 
 @pytest.fixture
@@ -85,9 +82,14 @@ def test_a_right_answer_in_another_style_is_right(name, answer):
 
 @each
 def test_at_least_six_wrong_answers_with_messages_of_their_own(asked):
-    pairs = next(m.WRONG[asked.name] for m in ANSWERS.values() if asked.name in m.WRONG)
+    pairs = [(answer, words) for name, answer, words in WRONG if name == asked.name]
+    assert len(pairs) >= 6, f"tests/answers has {len(pairs)} answers in WRONG[{asked.name!r}]"
     says = {check(asked, answer).says for answer, _ in pairs}
     assert len(says) >= len({words for _, words in pairs}) >= 6, "two mistakes are told the same"
+
+
+def test_right_answers_in_other_styles_to_every_exercise():
+    assert {name for name, _ in RIGHT} == {asked.name for asked in ASKED}
 
 
 @each
@@ -300,7 +302,7 @@ def test_an_endless_loop_is_stopped(asked, little_time):
 
     verdict = check(asked, endless)
     assert verdict.state == "wrong"
-    assert verdict.says.startswith("stopped after 0.3 seconds, with ")
+    assert verdict.says.startswith("stopped after 0.3 seconds of computing, with ")
     assert "does your loop end? It was at `" in verdict.says
     assert len(verdict.printed.splitlines()) < 20
 
@@ -318,6 +320,65 @@ def test_an_endless_loop_that_catches_everything_is_stopped(little_time):
 
     verdict = check(find("safe_softmax"), stubborn)
     assert "stopped after" in verdict.says
+
+
+def test_only_computing_counts(little_time):
+    """A right answer that a loaded machine holds up is right."""
+
+    def held_up(scores):
+        time.sleep(0.2)
+        return ANSWERS["02"].softmax_by_logarithms(scores)
+
+    assert 0.2 * len(find("safe_softmax").cases()) > running.SECONDS
+    assert check(find("safe_softmax"), held_up).right
+
+
+def sleeps(scores):
+    time.sleep(600)
+
+
+def waits(scores):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def sleeps_again(scores):
+    try:
+        time.sleep(600)
+    except:  # noqa: E722
+        time.sleep(600)
+
+
+def naps(scores):
+    while True:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def little_waiting(monkeypatch):
+    """And the stop button works as in a kernel, also where the tests' runner has put it off."""
+    monkeypatch.setattr(running, "WAITING", 0.3)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("answer", [sleeps, waits, sleeps_again, naps])
+def test_an_answer_that_waits_for_ever_is_stopped(answer, little_waiting):
+    verdict = check(find("safe_softmax"), answer)
+    assert verdict.says.startswith("stopped after 0.3 seconds, most of them spent waiting, with ")
+    line = {"waits": "lock.acquire()", "naps": "time.sleep(0.01)"}.get(answer.__name__, "600)")
+    assert "It was at `" in verdict.says and verdict.says.endswith(f"{line}`.")
+    assert check(find("safe_softmax"), ANSWERS["02"].softmax_by_logarithms).right
+
+
+def test_another_thread_than_the_main_one_waits_no_longer(little_waiting):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(check(find("safe_softmax"), naps)))
+    thread.start()
+    thread.join()
+    assert "most of them spent waiting" in found[0].says
 
 
 def test_what_is_checked_next_is_not_stopped(little_time):
@@ -553,8 +614,17 @@ AFTERWARDS = "print(safe_softmax(torch.zeros(1, 4)).tolist())"
 
 def test_in_a_kernel_an_endless_loop_is_stopped(kernel):
     shown = kernel.run(ENDLESS.format(before="pass"))
-    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds, with one row of three scores")
-    assert "does your loop end? It" in shown and "Traceback" not in shown
+    assert shown.startswith("✗ safe_softmax: stopped after 1 seconds of computing, with one")
+    assert "does your loop end? It" in " ".join(shown.split()) and "Traceback" not in shown
+    assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
+
+
+def test_in_a_kernel_a_sleep_is_stopped(kernel):
+    kernel.run("import time; running.WAITING = 0.5")
+    shown = kernel.run("@exercise\ndef safe_softmax(scores):\n    time.sleep(600)")
+    kernel.run("running.WAITING = 600.0")
+    assert shown.startswith("✗ safe_softmax: stopped after 0.5 seconds, most of them spent waiting")
+    assert "It was at `time.sleep(600)`" in shown and "Traceback" not in shown
     assert kernel.run(AFTERWARDS) == "[[0.25, 0.25, 0.25, 0.25]]\n"
 
 
@@ -596,7 +666,7 @@ def test_numbers_that_look_alike_are_told_apart():
     assert says == "gives 4.407, wanted 4.40744"
     assert (
         agree((2.0, 3.0), (2, 3))
-        == "gives (2, 3) as floats, wanted whole numbers (`//` divides so)"
+        == "gives (2, 3) as floats, wanted whole numbers (`//` gives them)"
     )
     got = torch.full((2, 2), 1.00001), torch.ones(2, 2)
     assert digits_apart(torch.full((2, 2), 1.0001), torch.ones(2, 2)) == 6
@@ -635,9 +705,9 @@ def test_numbers_in_other_places_and_scaled_ones_are_told_so():
 def test_the_notebook_asks_them_all(lesson):
     (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
-    stubs = [(n, c) for n, c in enumerate(cells) if TAG in c.metadata.get("tags", [])]
-    asked = [find(stub_name(cell.source)) for _, cell in stubs]
-    assert asked == list(of_lesson(lesson)) and 2 <= len(asked) <= 5
+    stubs = [(n, c) for n, c in enumerate(cells) if EXERCISE in tags(c)]
+    asked = [stub_name(cell.source) for _, cell in stubs]
+    assert asked == [wanted.name for wanted in of_lesson(lesson)] and asked
     for number, cell in stubs:
         task = cells[number - 1].source
         assert re.search(r"\*Difficulty [●○]{3} · importance [●○]{3} · \d+ minutes\*", task), task
@@ -654,7 +724,7 @@ def test_the_notebook_has_what_the_solutions_use(lesson):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type != "code" or cell.source.startswith("%%"):
             continue
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             solve(cell)
         table = symtable.symtable(cell.source, str(path), "exec")
         bound |= {
@@ -662,7 +732,7 @@ def test_the_notebook_has_what_the_solutions_use(lesson):
             for symbol in table.get_symbols()
             if symbol.is_assigned() or symbol.is_imported()
         }
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             used = set().union(*(globals_of(inner) for inner in table.get_children()))
             assert used <= bound, f"{used - bound} of {stub_name(cell.source)}"
 
@@ -689,7 +759,7 @@ def test_no_solution_stands_above_its_stub(lesson):
     (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     above = ""
     for cell in nbformat.read(path, as_version=4).cells:
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             asked = find(stub_name(cell.source))
             code = [line for line in without_comments(asked.source).splitlines()[2:] if line]
             missing = [line for line in code if line not in above]

@@ -275,7 +275,7 @@ def test_a_model_that_cannot_be_listened_to():
 
     found = judge_deaf()
     assert found.equal
-    assert "Its blocks cannot be listened to: drop path was not looked at." in found.remarks
+    assert "No forward hook saw its blocks' outputs: drop path was not looked at." in found.remarks
     known = next(m for m in MISTAKES if m.name == "index_key_minus_query")
     (finding,) = judge_deaf(known.changes).findings
     assert finding.mistake == known.name and finding.place == "layers.0.blocks.0"
@@ -508,9 +508,7 @@ def test_an_end_of_the_process_is_told_in_a_sentence(judge_file, source, says):
 def test_a_hang_is_told(judge_file):
     endless = ONE_PAGE.replace("x = self.pos_drop(self.patch_embed(x))", "while True: pass")
     found = judge_file(endless, time_limit=5)
-    assert "did not come to an end within 5 seconds, in a forward pass at 16x12" in (
-        found.findings[0].says
-    )
+    assert "did not finish within 5 seconds, in a forward pass at 16x12" in (found.findings[0].says)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such signals")

@@ -15,7 +15,7 @@ import swinlib
 from nbtool import conditions
 from swinlib.lab import compare, photograph, roadmap, setup, show_source, showing
 from swinlib.lab.learner import lessons
-from swinlib.lab.style import ACCENT, PALE
+from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS, marked, panels, titled
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -108,6 +108,70 @@ def test_an_untrusted_page_can_have_the_links():
     assert re.findall(r"<a href=\"a.ipynb\"[^>]*>a &amp; b</a>", html)
     assert set(re.findall(r"<(\w+)", html)) == {"style", "div", "img", "a"}
     assert html.count('tabindex="-1"') == 1
+
+
+def test_words_that_run_into_others_are_found():
+    figure, (left, right) = plt.subplots(1, 2, figsize=(4, 2), layout="constrained")
+    left.set(title="as wide as it may be", ylabel="some")
+    right.set(title="another", xticks=(0.2, 0.8))
+    apart = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    left.set_title("much wider than its own panel has room")
+    right.set_xticks((0.4, 0.5), ("below the axis", "and beside it"))
+    assert "crowded" not in apart
+    assert sorted(showing.crowded(figure), reverse=True) == [
+        "much wider than its own panel has room | another",
+        "below the axis | and beside it",
+    ]
+    about = showing.picture(figure, "x")._repr_mimebundle_()[1]["image/png"]
+    assert about["crowded"] == showing.crowded(figure)
+    plt.setp(right.get_xticklabels(), rotation=40)  # side by side, as slanting labels are
+    left.set_title("in two lines,\nnarrow")
+    assert not showing.crowded(figure)
+    right.set_xlim(0, 0.3)  # where only one of them is
+    assert [text for text in showing.words(figure) if "beside" in text.get_text()] == []
+    right.axis("off")
+    assert "below the axis" not in [text.get_text() for text in showing.words(figure)]
+    plt.close(figure)
+
+
+# What red and green look like without one of the three cones, in linear RGB: Machado, Oliveira and
+# Fernandes, A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009.
+EYES = {
+    "all cones": ((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)),
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+}
+XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+
+
+def seen_as(colour: str, eye: str) -> torch.Tensor:
+    """CIELAB of a colour as an eye sees it; 10 apart are told apart at a glance."""
+    srgb = torch.tensor(to_rgb(colour))
+    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = torch.tensor(XYZ) @ (torch.tensor(EYES[eye]) @ linear).clamp(0, 1)
+    seen = seen / torch.tensor([0.9505, 1, 1.089])
+    x, y, z = torch.where(seen > 0.008856, seen ** (1 / 3), 7.787 * seen + 16 / 116)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_colours_of_regions_can_be_told_apart(eye):
+    colours = torch.stack([seen_as(c, eye) for c in (*REGION_COLOURS, INK, PALE)])
+    distances = torch.cdist(colours, colours)
+    assert distances[~torch.eye(len(colours), dtype=torch.bool)].min() > 10
+
+
+def test_exhibits_are_marked_right_and_wrong():
+    assert marked({"a": 1, "b": 2, "c": 3}) == {"✓ a": 1, "✗ b": 2, "✗ c": 3}
+
+
+def test_titles_are_as_wide_as_their_panels():
+    figure, axes = panels(4, 2)
+    for ax in axes:
+        titled(ax, "the relative position bias of another window\n13 x 13")
+    assert axes[0].get_title().count("\n") >= 2 and axes[0].get_title().endswith("\n13 x 13")
+    assert not showing.picture(figure, "x").crowded
+    plt.close(figure)
 
 
 # --- a notebook's setup, whatever its environment is ----------------------------------------------

@@ -1,6 +1,7 @@
 """Lesson 07: the model's options, training behaviour, and PyTorch's ways of running it."""
 
 import copy
+import importlib.util
 import inspect
 import io
 import os
@@ -9,6 +10,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import small_models
 import torch
 from oracles import effective_shift, official_keys, padded_size, randomise, relative_error
 from torch import nn
@@ -33,16 +35,7 @@ from swinlib import (
 
 
 def make_model(seed=0, **options):
-    """Small, with two stages, drop path off, and no parameter that is zero."""
-    options = {
-        "embed_dim": 16,
-        "depths": (2, 2),
-        "num_heads": (2, 4),
-        "window_size": 4,
-        "num_classes": 5,
-        "drop_path_rate": 0.0,
-    } | options
-    return randomise(SwinTransformer(**options), seed)
+    return small_models.make_model(seed, **options).train()
 
 
 def images(*shape, dtype=torch.float32):
@@ -803,13 +796,13 @@ def test_two_threads_on_one_model(nothing_kept):
 
 
 def missing_for_compiling():
-    """The commands that torch.compile calls and that are not there."""
+    """What torch.compile calls and what is not there."""
     compiler = any(map(shutil.which, ("g++", "clang++", "cl")))
     # PyTorch sums up the headers that it compiles beforehand with openssl, not on Windows.
     openssl = os.name == "nt" or shutil.which("openssl")
-    return [
-        name for name, there in (("a C++ compiler", compiler), ("openssl", openssl)) if not there
-    ]
+    setuptools = importlib.util.find_spec("setuptools")  # torch 2.6 does not always bring it
+    needed = {"a C++ compiler": compiler, "openssl": openssl, "setuptools": setuptools}
+    return [name for name, there in needed.items() if not there]
 
 
 @pytest.mark.skipif(

@@ -1,14 +1,16 @@
 """swinlib.lab.monitor: the picture as text, the widget without a browser."""
 
 import base64
-import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
 pytest.importorskip("ipywidgets")
 
-from swinlib.lab.monitor import TrainingMonitor, render  # noqa: E402
+from drawing_reader import assert_on_the_page  # noqa: E402
+
+from swinlib.lab.monitor import TrainingMonitor, draw, page  # noqa: E402
+from swinlib.lab.style import ACCENT, CALM  # noqa: E402
 
 
 def record(epoch):
@@ -39,38 +41,62 @@ def state(step, steps=40, epochs=4):
 
 @pytest.mark.parametrize("epochs_done", [0, 1, 3, 60])
 @pytest.mark.parametrize("now", [None, 25])
-def test_render_is_well_formed(epochs_done, now):
+def test_the_picture_is_whole(epochs_done, now):
     history = [record(e) for e in range(1, epochs_done + 1)]
-    text = render(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
-    root = ET.fromstring(text)
+    drawing = draw(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
+    assert_on_the_page(drawing)
+    assert drawing == draw(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
+    root = ET.fromstring(page(drawing))
     svg = root.find("{http://www.w3.org/2000/svg}svg")
     assert svg.get("role") == "img" and svg.get("aria-label").startswith("Loss and accuracy")
-    # The page's paper and ink, or it would be a white block on a dark page.
-    assert "background" not in root.get("style") and "color" not in root.get("style")
-    assert root.find(".//{*}svg").get("fill") == "currentColor"
-    for number in re.findall(r' (?:points|x|y|cx|cy|width|height)="([^"%]*)"', text):
-        assert all(-5 <= float(v) <= 800 for v in number.replace(",", " ").split())
-    assert text == render(history, now and state(now), [(0.1, 2.3), (0.2, 2.2)])
+    assert {"--swin-paper:transparent", "--swin-ink:currentColor"} < set(
+        root.get("style").split(";")
+    )
+    assert drawing.png().startswith(b"\x89PNG")
 
 
-def test_render_says_the_numbers():
-    text = render([record(1), record(2)], state(25))
+def test_the_page_says_the_numbers():
+    text = ET.fromstring(page(draw([record(1), record(2)], state(25)))).find("div").text
     for words in (
         "epoch 3 of 4", "step 25 of 40", "training loss 1.900, accuracy 31.0%",
         "best validation 65.0% in epoch 2", "1,234 pictures a second", "1:01 gone, 2:05 left",
     ):  # fmt: skip
         assert words in text, words
-    assert "Waiting for the first step" in render([], None)
+    assert ET.fromstring(page(draw([], None))).find("div").text == "Waiting for the first step."
 
 
 def test_curves_grow():
-    def points(text):
-        return [len(p.split()) for p in re.findall(r'polyline points="([^"]*)"', text)]
+    def points(*seen):
+        """How many of every line, by its look; the legend's have two."""
+        shapes = [shape for kind, shape in draw(*seen).shapes if kind == "polyline"]
+        return [(s["stroke"], s["dash"], len(s["points"])) for s in shapes]
 
-    # Per panel: trace; then legend and curve of training, legend and curve of validation.
-    assert points(render([], None)) == [0, 2, 0, 2, 0] * 2
-    assert points(render([record(1)], state(10))) == [0, 2, 1, 2, 1] * 2
-    assert points(render([record(1)], state(15))) == [0, 2, 2, 2, 1] * 2
+    train, val = (CALM, False), (ACCENT, True)
+    assert points([], None) == [(*train, 2), (*val, 2)] * 2
+    assert points([record(1)], state(15)) == [(*train, 2), (*train, 2), (*val, 2)] * 2
+    seen = [record(1), record(2), record(3)], state(35)
+    assert points(*seen) == [(*train, 2), (*train, 4), (*val, 2), (*val, 3)] * 2
+    assert points(*seen, [(0.1, 2.3), (0.2, 2.2)])[0] == ("#999999", False, 2)
+
+
+def test_curves_are_where_their_values_are():
+    """The loss falls from 2.3, on axes that end at 2.5; accuracy 0.5 is half-way up."""
+    (loss, *_), (accuracy, *_) = (
+        [s["points"] for _, s in panel if s["stroke"] == CALM and len(s["points"]) == 3]
+        for panel in halves(draw([record(e) for e in (1, 2, 3)], None))
+    )
+    assert [x for x, _ in loss] == pytest.approx([44 + 324 / 3, 44 + 324 * 2 / 3, 44 + 324])
+    assert [y for _, y in loss] == pytest.approx([204 - 174 * 2.3 / e / 2.5 for e in (1, 2, 3)])
+    assert accuracy[0] == pytest.approx((380 + 44 + 324 / 3, 204 - 174 / 2))
+
+
+def halves(drawing):
+    """The polylines of the left and of the right panel."""
+    lines = [(kind, s) for kind, s in drawing.shapes if kind == "polyline"]
+    return (
+        [line for line in lines if line[1]["points"][0][0] < 380],
+        [line for line in lines if line[1]["points"][0][0] >= 380],
+    )
 
 
 def test_widget_follows_a_run_and_starts_again():
@@ -81,7 +107,7 @@ def test_widget_follows_a_run_and_starts_again():
         if step % 10 == 0:
             monitor.on_epoch(record(step // 10))
     assert "step 40 of 40" in monitor.value and len(monitor.history) == 4
-    assert monitor.value == render(monitor.history, state(40), monitor._trace)
+    assert monitor.value == page(draw(monitor.history, state(40), monitor._trace))
     monitor.on_step(state(1))
     assert monitor.history == [] and "step 1 of 40" in monitor.value
 

@@ -12,7 +12,7 @@ from swinlib.training import evaluate, load_model
 from swinlib.training.pictures import read_picture
 from swinlib.training.stream import middle
 
-RUN, CAT = "data/runs/earlier_seed2", "data/pictures/cat.png"
+RUN, CAT = "data/runs/laptop_seed0", "data/pictures/cat.png"
 
 
 def test_it_says_what_evaluation_says():

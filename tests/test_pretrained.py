@@ -10,6 +10,7 @@ import torch.distributed
 import torch.nn.functional as F
 import torchvision.models
 from oracles import official_keys, randomise, torchvision_key
+from small_models import SMALL, make_model
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from swinlib import SwinTransformer, WindowAttention, load_pretrained
@@ -19,18 +20,6 @@ from swinlib.pretrained import (
     export_state_dict,
     resize_bias_table,
 )
-
-SMALL = {
-    "embed_dim": 16,
-    "depths": (2, 2),
-    "num_heads": (2, 4),
-    "window_size": 4,
-    "num_classes": 5,
-}
-
-
-def make_model(seed=0, **options):
-    return randomise(SwinTransformer(**(SMALL | options)), seed).eval()
 
 
 def microsoft_state(**options):

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision.models
 from oracles import randomise, relative_error
+from small_models import SMALL, make_model
 
 from swinlib import SwinTransformer, export_state_dict, load_pretrained
 from swinlib.pretrained import CLASSES_1K_IN_22K
@@ -19,23 +20,11 @@ SIZES = {
 NAMED = [(size, 7) for size in SIZES] + [("base", 12), ("large", 12)]
 at_named_sizes = pytest.mark.parametrize("size, window", NAMED)
 
-SMALL = {
-    "embed_dim": 16,
-    "depths": (2, 2),
-    "num_heads": (2, 4),
-    "window_size": 4,
-    "num_classes": 5,
-}
-
 
 def options_of(size, window, **more):
     embed_dim, num_heads, depths = SIZES[size]
     names = {"embed_dim": embed_dim, "num_heads": num_heads, "depths": depths}
     return names | {"window_size": window, "num_classes": 11} | more
-
-
-def make_model(seed=0, **options):
-    return randomise(SwinTransformer(**(SMALL | options)), seed).eval()
 
 
 @pytest.fixture

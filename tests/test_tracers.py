@@ -6,26 +6,14 @@ import io
 import pytest
 import torch
 from oracles import randomise, relative_error
+from small_models import make_model
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing._internal.two_tensor import TwoTensor
 
 import swinlib
-from swinlib import SwinTransformer, SwinTransformerBlock
+from swinlib import SwinTransformerBlock
 from swinlib.training import parameter_groups
-
-OPTIONS = {
-    "embed_dim": 16,
-    "depths": (2, 2),
-    "num_heads": (2, 4),
-    "window_size": 4,
-    "num_classes": 5,
-    "drop_path_rate": 0.0,
-}
-
-
-def make_model(seed=0, **options):
-    return randomise(SwinTransformer(**(OPTIONS | options)), seed).eval()
 
 
 def images(*shape):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from training_runs import PLAIN as TINY
 
 from swinlib.training import batches as batches_module
 from swinlib.training import cifar as cifar_module
@@ -38,19 +39,6 @@ from swinlib.training.loop import (
     learning_rate,
     parameter_groups,
     train,
-)
-
-TINY = TrainConfig(
-    name="tiny",
-    embed_dim=8,
-    depths=(1, 2),
-    num_heads=(1, 2),
-    window_size=4,
-    drop_path_rate=0.1,
-    val_size=20,
-    batch_size=16,
-    epochs=2,
-    warmup_epochs=0.5,
 )
 
 
@@ -80,13 +68,13 @@ def shapes():
     )  # fmt: skip
 
 
-def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="png"):
+def make_folder(root, classes=("cat", "dog"), train=6, test=3, size=8, suffix="png", **more):
     """An image folder with a grey picture each, whose brightness tells split, class and number."""
-    for split, count in (("train", train), ("test", test)):
+    for number, (split, count) in enumerate({"train": train, "test": test, **more}.items()):
         for c, name in enumerate(classes):
             (root / split / name).mkdir(parents=True)
             for i in range(count):
-                grey = np.full((size, size, 3), (split == "test") * 100 + c * 10 + i, np.uint8)
+                grey = np.full((size, size, 3), number * 100 + c * 10 + i, np.uint8)
                 Image.fromarray(grey).save(root / split / name / f"{i:04d}.{suffix}")
     return root
 
@@ -209,7 +197,8 @@ def test_shapes_are_repeatable_and_balanced():
 
 
 def test_fallback_to_shapes_is_announced(tmp_path, monkeypatch):
-    small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
+    splits = {"train": draw_shapes(60, 1), "test": draw_shapes(20, 2)}
+    small = splits, data_module.SHAPE_CLASSES, "shapes"
     monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     for download, why in ((True, "server cannot be reached"), (False, "switched off")):
         data = load_dataset(tmp_path, download=download, config=TINY)
@@ -241,6 +230,42 @@ def test_split_is_disjoint_balanced_and_fixed(tmp_path):
     assert few.test_labels.sort().values.tolist() == [0, 1, 2]
     with pytest.raises(DatasetError, match="val_size=30 of 30 training pictures leaves none"):
         load_dataset(tmp_path, "imagefolder", config=config.replace(val_size=30))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_folder_with_pictures_to_validate_on(tmp_path, name, stream):
+    """They choose the epoch, all others of train are learned from, test is for the end."""
+    folder = make_folder(tmp_path / "pets", **{name: 4})
+    config = TINY.replace(val_size=2, stream=stream, image_size=8 if stream else None)
+    data = load_dataset(tmp_path, str(folder), config=config)
+    for split, wanted in (
+        ("train", [10 * c + i for c in range(2) for i in range(6)]),
+        ("test", [100 + 10 * c + i for c in range(2) for i in range(3)]),
+        ("val", [200 + 10 * c + i for c in range(2) for i in range(4)]),
+    ):
+        (images,) = getattr(data, f"{split}_images").split(100)
+        greys = images[:, 0, 0, 0].tolist()
+        assert sorted(greys) == wanted
+        assert getattr(data, f"{split}_labels").tolist() == [grey % 100 // 10 for grey in greys]
+    assert data.label == "image folder pets"
+    few = load_dataset(tmp_path, str(folder), config=config.replace(train_limit=4))
+    assert few.train_labels.bincount().tolist() == [2, 2] and len(few.val_labels) == 8
+    (folder / "test").rename(folder / "elsewhere")
+    data = load_dataset(tmp_path, str(folder), config=config)
+    assert data.label == f"image folder pets ({name} serves as test)"
+    assert [len(x) for x in (data.train_labels, data.val_labels, data.test_labels)] == [10, 2, 8]
+
+
+def test_pictures_to_validate_on_that_do_not_fit(tmp_path):
+    folder = make_folder(tmp_path / "pets", val=1)
+    (folder / "val" / "dog").rename(folder / "val" / "wolf")
+    with pytest.raises(DatasetError, match="class 'wolf' is in .*val but .*train/wolf is missing"):
+        load_dataset(tmp_path, str(folder))
+    (folder / "val" / "wolf").rename(folder / "val" / "dog")
+    (folder / "valid").mkdir()
+    with pytest.raises(DatasetError, match="pets/val and .*pets/valid are both there, wanted one"):
+        load_dataset(tmp_path, str(folder))
 
 
 def test_balanced_order_with_uneven_classes():
@@ -354,7 +379,8 @@ def test_official_files_missing_or_damaged(tmp_path, monkeypatch):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"half an archive")
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half a batch")
-    small = draw_shapes(60, 1), draw_shapes(20, 2), data_module.SHAPE_CLASSES, "shapes"
+    splits = {"train": draw_shapes(60, 1), "test": draw_shapes(20, 2)}
+    small = splits, data_module.SHAPE_CLASSES, "shapes"
     monkeypatch.setattr(data_module, "_shapes", lambda size: small)
     data = load_dataset(tmp_path, download=False, config=TINY)
     assert "damaged" in data.announcement and "cifar-10-python.tar.gz" in data.announcement

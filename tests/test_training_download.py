@@ -62,7 +62,7 @@ def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(cifar_module, "SILENCE", 0.5)
     monkeypatch.setattr(cifar_module, "PATIENCE", 1.0)
-    few = draw_shapes(60, 1), draw_shapes(20, 2), SHAPE_CLASSES, "shapes"
+    few = {"train": draw_shapes(60, 1), "test": draw_shapes(20, 2)}, SHAPE_CLASSES, "shapes"
     monkeypatch.setattr(data_module, "_shapes", lambda size: few)
     yield f"http://127.0.0.1:{server.server_port}"
     server.end.set()

@@ -19,7 +19,7 @@ from swinlib.training.finetune import freeze, frozen_parts, rates, train_mode
 from swinlib.training.loop import build_model, parameter_groups, start_run
 from swinlib.training.pictures import DatasetError
 
-SHIPPED = "data/runs/earlier_seed2"
+SHIPPED = "data/runs/laptop_seed0"
 # Nothing random but the order: two ways to the same numbers can be compared.
 PLAIN = TINY.replace(
     drop_path_rate=0.0, randaugment_ops=0, erasing_probability=0.0, mixup_alpha=0.0,
@@ -98,7 +98,7 @@ def test_a_start_from_elsewhere(weights):
 
 def test_a_start_from_a_run():
     config, run = start_from(SHIPPED, preset("finetune")), load_model(SHIPPED)
-    assert config.stem == "convolutions" and config.image_size == 32
+    assert config.stem == "deep" and config.image_size == 32
     assert config.mean == run.mean and config.std == run.std
     model = start_run(config.replace(stream=False), tiny_data(), torch.device("cpu")).model
     own = run.model.state_dict()
@@ -166,6 +166,29 @@ def test_frozen_parts_drop_nothing_in_training():
         assert all(m.training == training for m in last.modules() if isinstance(m, DropPath))
         for part in frozen_parts(model, what):
             assert not any(module.training for module in part.modules())
+
+
+@pytest.mark.parametrize(
+    ("what", "learn", "count"),
+    [
+        (None, "convolutions and batch norms", True),
+        ("all_but_norms", "batch norms", True),
+        (0, "nothing", False),
+        ("backbone", "nothing", False),
+    ],
+)
+def test_batch_norms_of_a_stem_are_frozen_with_it(what, learn, count):
+    """Their running means too, which move in every forward pass of training mode."""
+    config = PLAIN.replace(stem="deep", freeze=what, epochs=1, warmup_epochs=0.0)
+    before = start_run(config, tiny_data(), torch.device("cpu")).model.patch_embed.convolutions
+    after = run(config).model.patch_embed.convolutions
+    assert isinstance(after[1], nn.BatchNorm2d)
+    for part, other in zip(before, after, strict=True):
+        name = "batch norms" if isinstance(part, nn.BatchNorm2d) else "convolutions"
+        for mine, yours in zip(part.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, yours) == (name not in learn)
+        for mine, yours in zip(part.buffers(), other.buffers(), strict=True):
+            assert torch.equal(mine, yours) != count
 
 
 def test_an_ape_is_frozen_with_the_stages():

@@ -167,6 +167,14 @@ def test_training_takes_all_processors_and_gives_them_back(monkeypatch, wanted, 
     assert set(threads) == {seen} and torch.get_num_threads() == 1
 
 
+def test_an_average_of_nothing_is_not_measured():
+    """A run shorter than `ema_every` keeps what it has learned, not the first weights."""
+    plain, never = (outcome(run(TINY.replace(epochs=1, warmup_epochs=0, **more))) for more in (
+        {"ema_decay": 0.0}, {"ema_decay": 0.9, "ema_every": 10**6}
+    ))  # fmt: skip
+    assert plain == never
+
+
 # ------------------------------------------------------------------------- too large for memory
 
 

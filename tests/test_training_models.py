@@ -45,6 +45,12 @@ def test_trains(name, optimizer):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("size", [(30, 30), (32, 64)])
+def test_a_vision_transformer_says_which_pictures_it_takes(size):
+    with pytest.raises(ValueError, match=rf"model='vit' with pictures of {size[0]}x{size[1]} pix"):
+        build_model(TrainConfig(model="vit"), 10, size)
+
+
 def test_nothing_else():
     with pytest.raises(ValueError, match="model='resnet', wanted 'swin' or 'linear' or"):
         TINY.replace(model="resnet")

@@ -132,6 +132,7 @@ def test_on_another_processor_it_is_measured_again_and_told(measured, tmp_path, 
 def test_compiling_on_a_cpu_needs_a_compiler(monkeypatch, tmp_path):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: name)
     config = TINY.replace(compile=True)
     assert not devices.can_compile(CPU)
     assert not_available(config, CPU) == "On this device (cpu) torch.compile is off."
@@ -140,3 +141,5 @@ def test_compiling_on_a_cpu_needs_a_compiler(monkeypatch, tmp_path):
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", "my-compiler")
     assert devices.can_compile(CPU) and not_available(config, CPU) == ""
+    monkeypatch.setattr(devices.importlib.util, "find_spec", {"triton": "there"}.get)
+    assert not devices.can_compile(CPU)  # for want of setuptools

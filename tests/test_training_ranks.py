@@ -14,6 +14,7 @@ from training_runs import TINY, tiny_data, tiny_folder, without_times
 from swinlib.training.__main__ import main
 from swinlib.training.distributed import Ranks, find_ranks, join, main_process_first
 from swinlib.training.loop import _require_equal_shares
+from swinlib.training.models import build_model
 
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 FIELDS = """
@@ -51,6 +52,19 @@ def log_of(out):
     return lines[0], [without_times(line) for line in lines[1:]]
 
 
+def assert_same(one, two):
+    """What a run left in one process and in two: the same losses and weights, to rounding."""
+    assert {f.name for f in two.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
+    (header, epochs), (other, same) = log_of(one), log_of(two)
+    assert (header["processes"], other["processes"]) == (1, 2)
+    assert epochs[-1].pop("confusion") == same[-1].pop("confusion")
+    for ours, theirs in zip(epochs, same, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    weights, same = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, same[name], rtol=1e-3, atol=1e-4)
+
+
 def test_two_processes_stopped_and_resumed_follow_one(tmp_path):
     """Same pictures, same augmentation, same losses, same weights, to rounding; no drop path here,
     since each process drops other paths."""
@@ -63,16 +77,29 @@ def test_two_processes_stopped_and_resumed_follow_one(tmp_path):
     assert "FutureWarning" not in done.stderr, done.stderr
     assert done.stdout.count("test accuracy") == done.stdout.count("epoch   1 of 6") == 1
     main(arguments(one))
+    assert_same(one, two)
 
-    assert {f.name for f in two.iterdir()} == {"config.json", "log.jsonl", "model.safetensors"}
-    (header, epochs), (other, same) = log_of(one), log_of(two)
-    assert (header["processes"], other["processes"]) == (1, 2)
-    assert epochs[-1].pop("confusion") == same[-1].pop("confusion")
-    for ours, theirs in zip(epochs, same, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
-    weights, same = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
-    for name, weight in weights.items():
-        torch.testing.assert_close(weight, same[name], rtol=1e-3, atol=1e-4)
+
+def test_two_processes_fine_tune_as_one_does(tmp_path):
+    """From weights of other classes, pictures in files, every share of a batch in two parts; the
+    one process takes the batch in four."""
+    folder, start = tiny_folder(tmp_path / "shapes"), tmp_path / "seven.pth"
+    torch.save({"model": build_model(TINY, 7).state_dict()}, start)
+    one, two = tmp_path / "one", tmp_path / "two"
+
+    def arguments(out, parts):
+        argv = ["--preset", "finetune", "--weights", str(start), "--data", str(folder)]
+        argv += ["--out", str(out), "--device", "cpu", "--epochs", "6", "--set", "batch_size=16"]
+        return [*argv, f"accumulate={parts}", "drop_path_rate=0.0", "precision=float32"]
+
+    done = subprocess.run(torchrun(2, arguments(two, 2)), env=ENV, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("a new head") == 1
+    main(arguments(one, 4))
+    assert_same(one, two)
+    taken = load_file(two / "model.safetensors")["layers.0.blocks.0.attn.qkv.weight"]
+    given = torch.load(start)["model"]["layers.0.blocks.0.attn.qkv.weight"]
+    assert 0 < (taken - given).norm() < 0.1 * given.norm()  # fine-tuned, and not from scratch
 
 
 def test_batches_must_be_shared_equally():

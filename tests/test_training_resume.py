@@ -451,7 +451,8 @@ def finish(out, *more):
 
 
 def few_shapes(monkeypatch):
-    few = draw_shapes(120, 1), draw_shapes(30, 2), SHAPE_CLASSES, "generated shapes"
+    splits = {"train": draw_shapes(120, 1), "test": draw_shapes(30, 2)}
+    few = splits, SHAPE_CLASSES, "generated shapes"
     monkeypatch.setattr(data_module, "_shapes", lambda size: few)
 
 

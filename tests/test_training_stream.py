@@ -87,13 +87,12 @@ def test_reading_draws_no_global_numbers(data):
 
 def test_two_processes_read_half_each(data):
     order = torch.arange(8).split(4)
-    plain = CONFIG.replace(
-        mixup_alpha=0, cutmix_alpha=0, randaugment_ops=0, erasing_probability=0, flip_probability=0
-    )
+    config = CONFIG.replace(mixup_alpha=0, cutmix_alpha=0, crop_padding=2)
+    assert config.randaugment_ops and config.erasing_probability and config.flip_probability
 
     def batches(ranks):
         generator = torch.Generator().manual_seed(1)
-        return list(training_batches(order, 1, plain, data, torch.device("cpu"), generator, ranks))
+        return list(training_batches(order, 1, config, data, torch.device("cpu"), generator, ranks))
 
     whole, halves = batches(Ranks()), [batches(Ranks(rank, 2)) for rank in range(2)]
     for i in range(2):

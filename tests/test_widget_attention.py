@@ -12,11 +12,10 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
-    random_states,
     text_at,
 )
 from matplotlib import colormaps  # noqa: E402
-from widget_checks import check_svg, check_time, check_widget, texts  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget, texts  # noqa: E402
 
 from swinlib.lab import photograph  # noqa: E402
 from swinlib.lab.style import ACCENT  # noqa: E402
@@ -166,10 +165,7 @@ def test_the_heads_are_made_once(monkeypatch):
 
 
 def test_states_of_all_kinds():
-    for state in random_states(AttentionExplorer(), 12):
-        drawing = draw_attention(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
+    check_states(AttentionExplorer(), 12)
 
 
 def test_the_widget(tmp_path):

@@ -11,9 +11,8 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     is_veiled,
-    random_states,
 )
-from widget_checks import check_svg, check_time, check_widget, rects, texts  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget, rects, texts  # noqa: E402
 
 from swinlib.lab.style import ACCENT, CALM  # noqa: E402
 from swinlib.lab.widgets import footprint as module  # noqa: E402
@@ -175,10 +174,7 @@ def test_every_answer_is_computed_once():
 
 
 def test_states_of_all_kinds():
-    for state in random_states(FootprintExplorer(), 10):
-        drawing = draw_footprint(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
+    check_states(FootprintExplorer(), 10)
 
 
 def test_the_widget(tmp_path):

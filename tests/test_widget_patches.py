@@ -11,10 +11,9 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
-    random_states,
     text_at,
 )
-from widget_checks import check_svg, check_time, check_widget, texts  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget, texts  # noqa: E402
 
 from swinlib import PatchEmbed  # noqa: E402
 from swinlib.lab.drawing import hex_colour, short  # noqa: E402
@@ -166,11 +165,7 @@ def test_patches_that_are_alike():
 
 
 def test_states_of_all_kinds():
-    for state in random_states(PatchExplorer(), 16):
-        drawing = draw_patches(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
-        assert drawing.caption.count(". ") <= 3  # four sentences at most
+    check_states(PatchExplorer(), 16, sentences=4)
 
 
 def test_no_setting_is_impossible():

@@ -7,8 +7,7 @@ import torch
 
 pytest.importorskip("ipywidgets")
 
-from drawing_reader import assert_on_the_page, random_states  # noqa: E402
-from widget_checks import check_svg, check_time, check_widget, rects, texts  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget, rects, texts  # noqa: E402
 
 from swinlib.lab.style import ACCENT, CALM  # noqa: E402
 from swinlib.lab.widgets.position import (  # noqa: E402
@@ -117,10 +116,7 @@ def test_the_widget(tmp_path):
 
 
 def test_any_state_can_be_drawn():
-    for state in random_states(PositionExplorer(), 12):
-        drawing = draw_relative_position(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
+    check_states(PositionExplorer(), 12)
 
 
 @pytest.mark.clock

@@ -1,7 +1,9 @@
 """Lesson 04's explorer against moved windows in loops, without a roll and without a mask."""
 
+import base64
 import random
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +14,12 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
-    random_states,
     text_at,
 )
 from oracles import effective_shift, irregular_windows, padded_size  # noqa: E402
-from widget_checks import check_svg, check_time, check_widget  # noqa: E402
+from widget_checks import check_states, check_svg, check_time, check_widget  # noqa: E402
 
+from nbcompare import TOLERANCE, decode, thumbnail_distance
 from swinlib import (  # noqa: E402
     MultiHeadSelfAttention,
     cyclic_shift,
@@ -25,6 +27,7 @@ from swinlib import (  # noqa: E402
     window_partition,
     window_reverse,
 )
+from swinlib.lab import setup  # noqa: E402
 from swinlib.lab.style import ACCENT  # noqa: E402
 from swinlib.lab.widgets.shift import (  # noqa: E402
     ATTENDS,
@@ -240,11 +243,7 @@ def test_the_regions_are_swinlibs_own():
 
 
 def test_states_of_all_kinds():
-    for state in random_states(ShiftMaskExplorer(), 25):
-        drawing = draw_shift_mask(**state)
-        check_svg(drawing)
-        assert_on_the_page(drawing)
-        assert drawing.caption.count(". ") <= 3  # four sentences at most
+    check_states(ShiftMaskExplorer(), 25, sentences=4)
 
 
 def test_no_setting_is_impossible():
@@ -281,3 +280,14 @@ def test_fast_enough():
     }.items():
         state = largest | more
         check_time(f"04 shift and mask, {name}", lambda state=state: draw_shift_mask(**state).svg())
+
+
+def test_the_readme_shows_what_make_picture_draws(tmp_path):
+    root = Path(__file__).parent.parent
+    (call,) = re.findall(r"^EXPLORER = (.+)$", (root / "Makefile").read_text(), re.MULTILINE)
+    setup()
+    eval(call, {"ShiftMaskExplorer": ShiftMaskExplorer}).save(tmp_path / "fresh.png")
+    files = root / "data" / "shift_mask_explorer.png", tmp_path / "fresh.png"
+    stored, fresh = (decode(base64.b64encode(file.read_bytes()).decode()) for file in files)
+    assert stored.size == fresh.size
+    assert thumbnail_distance(stored, fresh) <= TOLERANCE

@@ -11,24 +11,26 @@ from swinlib.training.loop import train
 
 TIMES = {"seconds", "pictures_per_second"}  # what no two runs have in common
 
-TINY = TrainConfig(
+PLAIN = TrainConfig(
     name="tiny",
     embed_dim=8,
     depths=(1, 2),
     num_heads=(1, 2),
-    window_size=4,
     drop_path_rate=0.1,
     val_size=20,
+    batch_size=16,
+    epochs=2,
+    warmup_epochs=0.5,
+)
+TINY = PLAIN.replace(
     randaugment_ops=1,
     erasing_probability=0.5,
     mixup_alpha=0.8,
     cutmix_alpha=1.0,
     mix_probability=0.7,
     ema_decay=0.8,
-    batch_size=16,
     learning_rate=5e-3,
     epochs=3,
-    warmup_epochs=0.5,
 )
 
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from functools import cache
 
 import pytest
+from drawing_reader import assert_on_the_page, random_states
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
@@ -34,6 +35,15 @@ def text_length(text: str, bold: bool) -> float:
     """How wide a text of size 1 is, in the font of the still picture."""
     font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal", size=10)
     return TextPath((0, 0), text, prop=font).get_extents().width / 10
+
+
+def check_states(explorer, number: int, sentences: int | None = None) -> None:
+    """A sound picture in states of all kinds, with so many sentences below it at most."""
+    for state in random_states(explorer, number):
+        explorer.set(**state)
+        check_svg(explorer.drawing)
+        assert_on_the_page(explorer.drawing)
+        assert sentences is None or explorer.drawing.caption.count(". ") < sentences
 
 
 def check_svg(drawing) -> None:

@@ -62,7 +62,7 @@ def picture_problems(cell: dict, fresh: list[dict]) -> list[str]:
 
 
 def pictures(outputs: list[dict]) -> list[Image.Image]:
-    """The pixel pictures among a cell's outputs, grey, on the white of a page."""
+    """The pixel pictures among a cell's outputs, on the white of a page."""
     return [
         decode(output["data"][mime])
         for output in outputs
@@ -74,7 +74,8 @@ def pictures(outputs: list[dict]) -> list[Image.Image]:
 def decode(data: str | list[str]) -> Image.Image:
     stored = Image.open(io.BytesIO(base64.b64decode("".join(data))))
     picture = stored.convert("RGBA")
-    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("RGB")
     picture.info["Software"] = stored.info.get("Software")
     return picture
 
@@ -89,8 +90,8 @@ def size_distance(a: Image.Image, b: Image.Image) -> int:
 
 
 def thumbnail_distance(a: Image.Image, b: Image.Image) -> float:
-    """Mean difference of two 64x64 thumbnails, 0 to 255."""
-    small = [picture.resize(THUMBNAIL, Image.Resampling.BOX) for picture in (a, b)]
+    """Mean difference of two 64x64 thumbnails in grey, 0 to 255."""
+    small = [picture.convert("L").resize(THUMBNAIL, Image.Resampling.BOX) for picture in (a, b)]
     return ImageStat.Stat(ImageChops.difference(*small)).mean[0]
 
 
@@ -103,7 +104,7 @@ def indistinguishable(a: Image.Image, b: Image.Image) -> bool:
         return False
     tiles = (-(-a.width // TILE), -(-a.height // TILE))
     off = ImageChops.difference(a, b).resize(tiles, Image.Resampling.BOX)
-    return off.getextrema()[1] <= TOLERANCE
+    return max(high for _, high in off.getextrema()) <= TOLERANCE
 
 
 def lighter(data: str | list[str]) -> str:
@@ -122,10 +123,20 @@ def lighter(data: str | list[str]) -> str:
     for name in ("Software", "Description"):
         if name in picture.info:
             about.add_text(name, picture.info[name])
-    few = picture.convert("RGB").quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    # Spread over all colours that there are: a cut by how many pixels each has takes the rare ones
+    # away, such as the ends of a colour bar beside a photograph.
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    few = picture.convert("RGB").quantize(255, method, kmeans=2, dither=dither)
     outside = shape.point(lambda alpha: 255 * (alpha == 0))  # the corners of a card
-    few.paste(255, mask=outside)
+    palette, top = few.getpalette(), (picture.width // 2, 0)
+    paper = 3 * few.getpixel(top)  # the same to the last bit in all cards of a page
+    palette[paper : paper + 3] = picture.convert("RGB").getpixel(top)
     transparent = {"transparency": 255} if outside.getbbox() else {}
+    if transparent:
+        few.paste(255, mask=outside)
+        # All 256, or the last would be saved without its alpha, and the corners black.
+        palette = [*palette, *bytes(768)][:768]
+    few.putpalette(palette)
     buffer = io.BytesIO()
     few.save(buffer, "PNG", optimize=True, pnginfo=about, **transparent)
     if buffer.tell() >= len(raw):

@@ -247,9 +247,19 @@ class Drawing:
         self.rect(x, y, width, height, stroke="#ffffff", line=line + 2.5)
         self.rect(x, y, width, height, stroke=stroke, line=line)
 
+    def placeholder(self, x, y, width, height, text):
+        """An empty panel that says what will be there."""
+        self.rect(x, y, width, height, "none", GREY, 1, dash=True)
+        self.text(x + width / 2, y + height / 2, text, 12, fill=GREY)
+
     def line(self, x1, y1, x2, y2, stroke=None, line=1.0, dash=False):
         """A straight line, in the page's ink without a colour."""
         self._add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, line=line, dash=dash)
+
+    def polyline(self, points, stroke, line=2.0, dash=False):
+        """Straight lines from each point (x, y) to the next; nothing of fewer than two."""
+        if len(points) > 1:
+            self._add("polyline", points=list(points), stroke=stroke, line=line, dash=dash)
 
     def polygon(self, points, fill=None):
         """A filled polygon; points are pairs (x, y)."""
@@ -502,9 +512,10 @@ def _svg_shape(kind: str, **s) -> str:
             f'<line x1="{_n(s["x1"])}" y1="{_n(s["y1"])}" x2="{_n(s["x2"])}" y2="{_n(s["y2"])}"'
             f"{_svg_stroke(s)}/>"
         )
-    if kind == "polygon":
+    if kind in ("polyline", "polygon"):
         points = " ".join(f"{_n(x)},{_n(y)}" for x, y in s["points"])
-        return f'<polygon points="{points}"{_svg_fill(s)}/>'
+        look = f' fill="none"{_svg_stroke(s)}' if kind == "polyline" else _svg_fill(s)
+        return f'<{kind} points="{points}"{look}/>'
     if kind == "image":
         return (
             f'<image x="{_n(s["x"])}" y="{_n(s["y"])}" width="{_n(s["width"])}" '
@@ -560,10 +571,10 @@ def _paint_shape(ax, kind: str, order: int, **s) -> None:
                 zorder=order,
             )
         )
-    elif kind == "line":
-        ends = (s["x1"], s["x2"]), (s["y1"], s["y2"])
+    elif kind in ("line", "polyline"):
+        points = s["points"] if kind == "polyline" else [(s["x1"], s["y1"]), (s["x2"], s["y2"])]
         look = {"color": s["stroke"] or INK, "linewidth": s["line"], "linestyle": style}
-        ax.add_artist(Line2D(*ends, zorder=order, **look))
+        ax.add_artist(Line2D(*zip(*points, strict=True), zorder=order, **look))
     elif kind == "polygon":
         ax.add_artist(Polygon(s["points"], facecolor=s["fill"] or INK, linewidth=0, zorder=order))
     elif kind == "image":

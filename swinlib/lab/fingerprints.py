@@ -180,7 +180,7 @@ def train(variant: Variant, steps: int, maps: int, seed: int = 0, peak: float = 
 
 @torch.no_grad()
 def share_right(model: SwinTransformer, maps: int = 256) -> Tensor:
-    """Share of maps, never trained on, in which a token answers rightly: ``(SIDE, SIDE)``."""
+    """Share of maps, never trained on, in which a token answers correctly: ``(SIDE, SIDE)``."""
     generator = torch.Generator().manual_seed(TEST_SEED)
     right = torch.zeros(SIDE, SIDE)
     for count in torch.full((maps // 64,), 64).tolist() + [maps % 64] * (maps % 64 > 0):

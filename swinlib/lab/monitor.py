@@ -4,24 +4,26 @@
     display(monitor)
     result = train(config, data, on_step=monitor.on_step, on_epoch=monitor.on_epoch)
 
-The picture is SVG text in an ``ipywidgets.HTML``: a few kilobytes per update, no Output widget, no
-JavaScript. :func:`render` makes it from plain values and needs no browser. Pages that cannot run
-widgets show a still picture of the same curves instead.
+The picture is a `Drawing`, as SVG text in an ``ipywidgets.HTML``: a few kilobytes per update, no
+Output widget, no JavaScript. :func:`draw` makes it from plain values and needs no browser. Pages
+that cannot run widgets show the same drawing as a still.
 """
 
 import base64
-import io
 import math
 import time
 
 import ipywidgets
 
-WIDTH, HEIGHT = 380, 240  # of one panel, in pixels
+from swinlib.lab.drawing import GREY, Drawing
+from swinlib.lab.style import ACCENT, CALM, REGION_COLOURS
+
+WIDTH, HEIGHT, BAR = 380, 240, 8  # of one panel, and of the bar below both, in pixels
 TRACE_POINTS = 200  # of the thin line that follows the loss from step to step
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 36  # room for tick labels, title and axis label
-FAINT = 'fill="#7D8590" opacity="0.3"'  # on a light page and on a dark one
-# Okabe and Ito's blue and vermilion; markers and dashes differ as well, never colour alone.
-STYLES = {"train": ("training", "#0072B2", ""), "val": ("validation", "#D55E00", "6 3")}
+FAINT = "#7d859066"  # on a light page and on a dark one
+# Markers and dashes differ as well, never colour alone.
+STYLES = {"train": ("training", CALM, False), "val": ("validation", ACCENT, True)}
 
 
 class TrainingMonitor(ipywidgets.HTML):
@@ -35,7 +37,7 @@ class TrainingMonitor(ipywidgets.HTML):
         self.interval = interval  # seconds
         self._drawn = -math.inf
         self._restart()
-        super().__init__(value=render([], None))
+        super().__init__(value=page(draw([], None)))
 
     def _restart(self):
         self.history, self._state = [], None
@@ -61,8 +63,13 @@ class TrainingMonitor(ipywidgets.HTML):
         self.history = [*self.history, dict(record)]
         self._draw()
 
+    @property
+    def drawing(self) -> Drawing:
+        """The picture of what has been seen so far."""
+        return draw(self.history, self._state, self._trace)
+
     def _draw(self):
-        self.value = render(self.history, self._state, self._trace)
+        self.value = page(self.drawing)
         self._drawn = time.monotonic()
 
     def __repr__(self):  # short and fixed: it is stored in the notebook and compared by nbval
@@ -73,13 +80,13 @@ class TrainingMonitor(ipywidgets.HTML):
         if bundle is None:
             return None
         # Shown where widgets cannot run, as on GitHub.
-        bundle["image/png"] = base64.b64encode(_png(self.history, self._state)).decode()
-        words, _ = _progress(self.history, self._state)
-        return bundle, {"image/png": {"alt": f"Loss and accuracy by epoch. {words}"}}
+        drawing = self.drawing
+        bundle["image/png"] = base64.b64encode(drawing.png()).decode()
+        return bundle, {"image/png": {"alt": drawing.caption}}
 
 
-def render(history, state, trace=()) -> str:
-    """The picture as HTML: two panels of SVG and a line of text.
+def draw(history, state, trace=()) -> Drawing:
+    """Two panels, loss and accuracy by epoch, and a bar of what is done.
 
     history: list of the dicts that ``train`` makes, one per finished epoch; may be empty.
     state: the latest dict that ``train`` handed to ``on_step``, or None before the first step.
@@ -87,17 +94,23 @@ def render(history, state, trace=()) -> str:
     """
     curves, epochs = _curves(history, state)
     words, share = _progress(history, state)
-    panels = _panel(curves, "loss", epochs, trace) + _panel(curves, "accuracy", epochs, (), WIDTH)
-    bar = f'<rect y="{HEIGHT}" width="{2 * WIDTH}" height="8" {FAINT}/>'
-    bar += f'<rect y="{HEIGHT}" width="{2 * WIDTH * share:.1f}" height="8" fill="#009E73"/>'
+    drawing = Drawing(2 * WIDTH, HEIGHT + BAR, f"Loss and accuracy by epoch. {words}")
+    _panel(drawing, 0, "loss", curves, epochs, trace)
+    _panel(drawing, WIDTH, "accuracy", curves, epochs, ())
+    drawing.rect(0, HEIGHT, 2 * WIDTH, BAR, FAINT)
+    drawing.rect(0, HEIGHT, 2 * WIDTH * share, BAR, REGION_COLOURS[2])
+    return drawing
+
+
+def page(drawing) -> str:
+    """A drawing as HTML, with the second sentence of its caption below."""
+    words = drawing.caption.partition(". ")[2]
     return (
-        '<div style="padding:8px;max-width:776px;'
-        'font-family:sans-serif;font-size:13px">'
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {HEIGHT + 8}" '
-        f'width="100%" role="img" aria-label="Loss and accuracy by epoch. {words}" '
-        f'font-family="sans-serif" font-size="12" fill="currentColor">'
-        f"<title>Loss and accuracy by epoch</title>{panels}{bar}</svg>"
-        f'<div style="margin-top:6px;font-variant-numeric:tabular-nums">{words}</div></div>'
+        # The page's paper and ink, or it would be a white block on a dark page.
+        '<div style="--swin-paper:transparent;--swin-ink:currentColor;padding:8px;max-width:776px;'
+        'overflow-x:auto;font-family:sans-serif;font-size:13px">'
+        f'{drawing.svg()}<div style="margin-top:6px;font-variant-numeric:tabular-nums">{words}'
+        "</div></div>"
     )
 
 
@@ -139,79 +152,48 @@ def _clock(seconds):
     return f"{minutes}:{seconds:02d}"
 
 
-def _panel(curves, kind, epochs, trace, left=0):
-    """One pair of axes with its two curves, moved ``left`` pixels to the right."""
+def _panel(drawing, left, kind, curves, epochs, trace):
+    """One pair of axes with its two curves, ``left`` pixels from the edge."""
     lines = {split: curves[f"{split}_{kind}"] for split in STYLES}
     values = [v for line in [trace, *lines.values()] for _, v in line]
     top = 1.0 if kind == "accuracy" else max(0.5, math.ceil(2 * max(values, default=2.0)) / 2)
+    begin, end = left + LEFT, left + WIDTH - RIGHT
+    middle = (begin + end) / 2
 
     def place(epoch, value):
-        x = LEFT + (WIDTH - LEFT - RIGHT) * epoch / epochs
-        y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(value / top, 1)
-        return f"{x:.1f}", f"{y:.1f}"
+        high = (HEIGHT - TOP - BOTTOM) * min(value / top, 1)
+        return begin + (end - begin) * epoch / epochs, HEIGHT - BOTTOM - high
 
-    parts = [f'<g transform="translate({left} 0)">']
     spaces = round(2 * top) if kind == "loss" and top <= 3 else 4
     for i in range(spaces + 1):  # horizontal lines with their values
         value = top * i / spaces
-        text = f"{value:.0%}" if kind == "accuracy" else f"{value:g}"
         _, y = place(0, value)
-        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#7D8590" opacity="0.4"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y}" dy="4" text-anchor="end">{text}</text>')
+        drawing.line(begin, y, end, y, FAINT)
+        drawing.text(
+            begin - 6, y, f"{value:.0%}" if kind == "accuracy" else f"{value:g}", 12, "end"
+        )
     for epoch in range(0, epochs + 1, max(1, math.ceil(epochs / 10))):
-        x, _ = place(epoch, 0)
-        parts.append(f'<text x="{x}" y="{HEIGHT - 20}" text-anchor="middle">{epoch}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>')
-    parts.append(f'<text x="{LEFT}" y="16" font-weight="bold">{kind}</text>')
-    parts.append(_line([place(*point) for point in trace], "#999999", "", width=1))
+        drawing.text(place(epoch, 0)[0], HEIGHT - 24, epoch)
+    drawing.text(middle, HEIGHT - 9, "epoch")
+    drawing.text(begin, 12, kind, 12, "start", bold=True)
+    drawing.polyline([place(*point) for point in trace], "#999999", 1)
     for i, (split, (name, colour, dash)) in enumerate(STYLES.items()):
-        x = WIDTH - RIGHT - 190 + 95 * i  # the legend
-        parts.append(_line([(x, 12), (x + 20, 12)], colour, dash))
-        parts.append(_marker(split, x + 10, 12, colour))
-        parts.append(f'<text x="{x + 26}" y="16">{name}</text>')
+        x = end - 190 + 95 * i  # the legend
+        drawing.polyline([(x, 12), (x + 20, 12)], colour, dash=dash)
+        _marker(drawing, split, x + 10, 12, colour)
+        drawing.text(x + 26, 12, name, 12, "start")
         points = [place(*point) for point in lines[split]]
-        parts.append(_line(points, colour, dash))
+        drawing.polyline(points, colour, dash=dash)
         if len(points) <= 25:  # more would run into each other
-            parts += [_marker(split, x, y, colour) for x, y in points]
-    return "".join(parts) + "</g>"
+            for x, y in points:
+                _marker(drawing, split, x, y, colour)
+    if not values:
+        drawing.text(middle, HEIGHT / 2, "a curve grows here during training", fill=GREY)
 
 
-def _line(points, colour, dash, width=2):
-    path = " ".join(f"{x},{y}" for x, y in points)
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return (
-        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dashes}/>'
-    )
-
-
-def _marker(split, x, y, colour):
-    """A circle for training, a square for validation."""
+def _marker(drawing, split, x, y, colour):
+    """A diamond for training, a square for validation."""
     if split == "train":
-        return f'<circle cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>'
-    x, y = float(x) - 3.5, float(y) - 3.5
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="7" height="7" fill="{colour}"/>'
-
-
-def _png(history, state) -> bytes:
-    """The same curves as a still picture, drawn without pyplot."""
-    from matplotlib.figure import Figure
-
-    curves, epochs = _curves(history, state)
-    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split, (name, colour, dash) in STYLES.items():
-            x, y = zip(*curves[f"{split}_{kind}"], strict=True) if history else ((), ())
-            style = {"linestyle": "--" if dash else "-", "marker": "s" if dash else "o"}
-            axes.plot(x, y, color=colour, label=name, **style)
-        axes.set(title=kind, xlabel="epoch", xlim=(0, epochs), ylim=(0, 1))
-        if kind == "loss":
-            axes.set_ylim(0, 1.05 * max([1.0, *(r["train_loss"] for r in history)]))
-        axes.legend()
-        if not history:
-            axes.text(
-                0.5, 0.5, "curves grow here\nduring training", ha="center", transform=axes.transAxes
-            )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+        drawing.polygon([(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)], colour)
+    else:
+        drawing.rect(x - 3.5, y - 3.5, 7, 7, colour)

@@ -8,6 +8,8 @@ from matplotlib import cbook
 from matplotlib import pyplot as plt
 from torch import Tensor
 
+from swinlib.lab.style import bare
+
 
 def photograph(height: int = 600, width: int = 512) -> Tensor:
     """The photograph, resized to cover height x width and cropped around its centre.
@@ -53,5 +55,5 @@ def _read(file: Path) -> Tensor:
 def show_image(ax, image: Tensor, title: str = "") -> None:
     """Draw ``(3, H, W)`` from 0 to 1 without ticks."""
     ax.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy())
-    ax.set(xticks=[], yticks=[], title=title)
-    ax.spines[:].set_visible(False)
+    ax.set_title(title)
+    bare(ax)

@@ -45,6 +45,7 @@ class Picture:
         size: (width, height) on the page, in pixels.
         letters: height of the smallest ones on the page, in pixels; None where there are none.
         links: parts of it that lead elsewhere, each {"to": address, "name": words, "place": CSS}.
+        crowded: words that run into others, as `crowded` finds them.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Picture:
         size: tuple[int, int],
         letters: float | None = None,
         links: Sequence[dict] = (),
+        crowded: Sequence[str] = (),
     ):
-        self.png, self.alt, self.size, self.letters, self.links = png, alt, size, letters, links
+        self.png, self.alt, self.size, self.letters = png, alt, size, letters
+        self.links, self.crowded = list(links), list(crowded)
 
     def _repr_mimebundle_(self, **kwargs):
         data = base64.b64encode(self.png).decode()
@@ -64,7 +67,9 @@ class Picture:
         if self.letters is not None:
             about["letters"] = self.letters
         if self.links:
-            about["links"] = list(self.links)
+            about["links"] = self.links
+        if self.crowded:
+            about["crowded"] = self.crowded
         html = linked(
             f'<img alt="{escape(self.alt)}" width="{width}" height="{height}" '
             f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">',
@@ -197,7 +202,8 @@ def picture(figure: Figure, alt: str, links: Sequence[tuple[Artist, str, str]] =
     card.save(buffer, "PNG", pnginfo=about)
     size = round(card.width / SHARP), round(card.height / SHARP)
     found = [{"to": to, "name": name, "place": place(figure, part)} for part, to, name in links]
-    return Picture(buffer.getvalue(), " ".join(alt.split()), size, smallest_letters(figure), found)
+    said = smallest_letters(figure), found, crowded(figure)
+    return Picture(buffer.getvalue(), " ".join(alt.split()), size, *said)
 
 
 def place(figure: Figure, part: Artist) -> str:
@@ -213,23 +219,51 @@ def place(figure: Figure, part: Artist) -> str:
     return ";".join(f"{side}:{100 * share:.2f}%" for side, share in shares.items())
 
 
+def words(figure: Figure) -> list[Text]:
+    """All that is written in a figure, and not hidden or outside of its axes."""
+    hidden = set()
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-6 * (high - low)
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low - slack <= tick.get_loc() <= high + slack:
+                    hidden |= {tick.label1, tick.label2}
+            if not (ax.axison and axis.get_visible()):
+                hidden |= set(axis.findobj(Text))
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
+        if text.axes is None or text.axes.get_visible()
+    ]
+
+
 def smallest_letters(figure: Figure) -> float | None:
     """Height of a figure's smallest letters on the page, in pixels, as CSS counts font sizes."""
-    shown = [
-        text.get_fontsize()
-        for text in figure.findobj(Text)
-        if text.get_visible() and text.get_text().strip() and is_drawn(text)
-    ]
-    return round(min(shown) * DPI / 72, 1) if shown else None
+    sizes = [text.get_fontsize() for text in words(figure)]
+    return round(min(sizes) * DPI / 72, 1) if sizes else None
 
 
-def is_drawn(text: Text) -> bool:
-    """Whether nothing that a text belongs to is hidden, such as the axis of tick labels."""
-    axes = text.axes
-    if axes is None:
-        return True
-    unseen = [a for a in (axes.xaxis, axes.yaxis) if not (axes.axison and a.get_visible())]
-    return axes.get_visible() and not any(text in axis.findobj(Text) for axis in unseen)
+def crowded(figure: Figure) -> list[str]:
+    """Words that run into others or nearly so: "one | other". The figure has been saved.
+
+    Slanting ones are left out: what is known of them is the upright box around them.
+    """
+    figure.set_layout_engine("none")  # as it was saved
+    figure.draw_without_rendering()  # else words remember where they were at the file's resolution
+    level = [text for text in words(figure) if text.get_rotation() % 90 == 0]
+    boxes = [(text.get_window_extent(), text) for text in level]
+    boxes.sort(key=lambda pair: pair[0].x0)
+    found = []
+    for number, (box, text) in enumerate(boxes):
+        edge = box.x1 + 0.2 * text.get_fontsize() * figure.dpi / 72
+        for other, another in boxes[number + 1 :]:
+            if other.x0 > edge:
+                break
+            if min(box.y1, other.y1) - max(box.y0, other.y0) > 2:  # pixels, which no letter reaches
+                found.append(f"{text.get_text()} | {another.get_text()}")
+    return found
 
 
 def listing(things: Iterable) -> str:

@@ -1,11 +1,15 @@
 """One look for all figures: sizes, and colours that a colour-blind reader can tell apart."""
 
 import os
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import torch
 from IPython import get_ipython
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 
 from swinlib.lab.showing import DPI, PAPER, WIDEST
 
@@ -14,7 +18,8 @@ PALE = "#e8ecf1"
 ACCENT = "#d55e00"  # vermilion: what to look at
 CALM = "#0072b2"  # blue: what it is compared with
 
-# Okabe and Ito's colours in a fixed order, and a grey; region r of `region_ids` takes number r.
+# Okabe and Ito's colours in a fixed order, a grey and Tol's indigo; region r of `region_ids` takes
+# number r.
 REGION_COLOURS = (
     "#56b4e9",
     "#e69f00",
@@ -24,7 +29,7 @@ REGION_COLOURS = (
     "#d55e00",
     "#0072b2",
     "#b0b0b0",
-    "#8c6bb1",
+    "#332288",
 )
 
 
@@ -75,6 +80,37 @@ def tint(colour: str, strength: float = 0.55) -> tuple[float, float, float]:
     return tuple(1 - strength * (1 - channel) for channel in to_rgb(colour))
 
 
+def titled(ax: Axes, title: str, size: float = 9.0) -> None:
+    """A title above a panel, in lines no wider than the panel; without one the room stays empty."""
+    width = 72 * ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
+    letters = int(width / (0.6 * size))  # of a letter's mean width
+    ax.set_title("\n".join(fill(line, letters) for line in title.split("\n")), fontsize=size)
+
+
+def bare(ax: Axes) -> None:
+    """Neither ticks nor spines: pictures and maps need none."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def frame(ax: Axes, x: float, y: float, width: float, height: float) -> None:
+    """The frame around what to look at, on white, so that it shows on any picture."""
+    for colour, line in (("white", 4.0), (ACCENT, 2.2)):
+        ax.add_patch(Rectangle((x, y), width, height, fill=False, ec=colour, lw=line, zorder=5))
+
+
+def in_percent(ax: Axes) -> None:
+    """The upright axis in per cent, of values from 0 to 1."""
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def marked(exhibits: dict) -> dict:
+    """A museum's exhibits: ✓ before the title of the first, which is right, ✗ before the others."""
+    return {
+        f"{'✗' if n else '✓'} {title}": shown for n, (title, shown) in enumerate(exhibits.items())
+    }
+
+
 def panels(columns: int, rows: int = 1, width: float = 3.2, height: float | None = None):
     """A row or grid of equal axes, always as a flat list: ``figure, [axes]``.
 
@@ -92,4 +128,6 @@ def panels(columns: int, rows: int = 1, width: float = 3.2, height: float | None
         squeeze=False,
         layout="constrained",
     )
+    if rows > 1:  # else titles touch the pictures above them
+        figure.get_layout_engine().set(hspace=0.05)
     return figure, list(axes.flat)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from swinlib.training.devices import can_compile
+from swinlib.training.distributed import ALONE
 
 # torchvision's operations, in its order. A picture gets one of them at random, each time anew.
 OPERATIONS = (
@@ -308,24 +309,25 @@ def _drawing_from(generator):
         yield
 
 
-def augment(images, config, mean, std, generator):
+def augment(images, config, mean, std, generator, ranks=ALONE):
     """RandAugment, crop, flip, `normalise` and erasing as a configuration has them.
 
     All random numbers are drawn first, so that the rest is one function of tensors. Where the
     configuration compiles and the pictures lie on a GPU, torch.compile makes a few kernels of it:
     one by one, the hundreds of small ones take a processor longer to launch than a training step.
 
-    images: (B, 3, H, W) uint8. config: a TrainConfig. mean, std: as in `normalise`.
+    images: (B, 3, H, W) uint8. config: a TrainConfig. mean, std: as in `normalise`. ranks: of whose
+    batch these are a share (see distributed.py): every process draws for the whole batch.
     Returns (B, 3, H, W) float32.
     """
-    count, device = len(images), images.device
-    draws = [
-        _draw_operations(count, config.randaugment_ops, generator),
-        _draw_moves(count, config.crop_padding, generator) if config.crop_padding else None,
-        _draw_flips(count, generator),
-        _draw_erasing(count, generator) if config.erasing_probability else None,
+    count, device = len(images) * ranks.count, images.device
+    draws = [  # and the dimension of the pictures
+        (_draw_operations(count, config.randaugment_ops, generator), 1),
+        (_draw_moves(count, config.crop_padding, generator), 1) if config.crop_padding else None,
+        (_draw_flips(count, generator), 0),
+        (_draw_erasing(count, generator), 1) if config.erasing_probability else None,
     ]
-    draws = [None if draw is None else _send(draw, device) for draw in draws]
+    draws = [None if draw is None else _send(ranks.shard(*draw), device) for draw in draws]
     mean, std = _constants(tuple(mean), device), _constants(tuple(std), device)
     transform = _compiled() if _runs_compiled(config, device) else _transform
     return transform(images, *draws, config, mean, std)

@@ -6,6 +6,7 @@ from functools import cache
 import torch
 
 from swinlib.training.augment import augment, mix
+from swinlib.training.distributed import ALONE
 
 
 def on_device(data, device):
@@ -30,7 +31,8 @@ def training_batches(order, epoch, config, data, device, generator, ranks):
     with B the share of this process in config.batch_size.
 
     Pictures in memory: every process augments the whole batch and then takes its share, so that N
-    processes see what one would see. Pictures from files: every process reads only its share.
+    processes see what one would see. Pictures from files: every process reads only its share, and
+    draws for the whole batch; only mixup and cutmix find other partners, those of the share.
     """
     in_memory = isinstance(data.train_images, torch.Tensor)
     source = _batches_from_memory if in_memory else _batches_from_files
@@ -50,9 +52,9 @@ def _batches_from_files(order, epoch, config, data, device, generator, ranks):
     pictures = data.train_images.batches(shares, seed=(config.seed, epoch))
     for chosen, x in zip(shares, pictures, strict=True):
         seed = torch.randint(2**31, (1,), generator=generator).item()  # the same on all processes
-        own = torch.Generator().manual_seed(seed + ranks.rank)
+        drawing = torch.Generator().manual_seed(seed)
         x, y = x.to(device, non_blocking=True), data.train_labels[chosen].to(device)
-        yield augmented(x, y, config, data, own)
+        yield augmented(x, y, config, data, drawing, ranks)
 
 
 def _prefetch(batches, device):
@@ -84,12 +86,13 @@ def _side_stream(device):
     return torch.cuda.Stream(device)
 
 
-def augmented(images, labels, config, data, generator):
+def augmented(images, labels, config, data, generator, ranks=ALONE):
     """A batch as the model sees it in training.
 
-    images: (B, C, H, W) uint8. labels: (B,) int64. Returns x and y as `training_batches`.
+    images: (B, C, H, W) uint8. labels: (B,) int64. ranks: of whose batch these are a share. Returns
+    x and y as `training_batches`.
     """
-    x = augment(images, config, data.mean, data.std, generator)
+    x = augment(images, config, data.mean, data.std, generator, ranks)
     return mix(
         x, labels, data.num_classes, generator,
         mixup=config.mixup_alpha, cutmix=config.cutmix_alpha, probability=config.mix_probability,

@@ -179,7 +179,7 @@ class Checkpoints:
             if paths:
                 raise CheckpointError(
                     f"no checkpoint in {self.folder} is whole; the oldest one: {damage}. Delete "
-                    "the folder to begin anew."
+                    "the folder to start over."
                 )
         steps = self.ranks.all_gather(run.epoch * 10**9 + run.batch)
         if len(set(steps)) > 1:

@@ -39,7 +39,7 @@ def online(seconds=4.0):
 
 
 def official(root, download, size=None):
-    """(images, labels) for training and for test, the class names, and the label "CIFAR-10".
+    """{"train": (images, labels), "test": ...}, the class names, and the label "CIFAR-10".
 
     size: pixels per side to which the pictures are resized (bicubic); None: 32, as they are.
 
@@ -65,8 +65,11 @@ def official(root, download, size=None):
             f"{folder} if they exist and try again online, or download {CIFAR10.url} yourself, "
             f"place it at {archive} and call load_dataset(..., 'cifar10')."
         ) from error
-    pairs = [(_as_tensor(d.data, size), torch.tensor(d.targets)) for d in (train, test)]
-    return *pairs, tuple(train.classes), "CIFAR-10"
+    splits = {
+        name: (_as_tensor(d.data, size), torch.tensor(d.targets))
+        for name, d in (("train", train), ("test", test))
+    }
+    return splits, tuple(train.classes), "CIFAR-10"
 
 
 def _as_tensor(pictures, size):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from swinlib._checks import narrow_stage
 from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
@@ -189,7 +190,8 @@ class TrainConfig:
 
     # Data: see load_dataset. A limit of None means all pictures.
     dataset: str = _field("auto", _SOURCE)  # "auto", "cifar10", "imagefolder", "shapes", a folder
-    # Pictures taken from the training set for validation; below 1, their share of it.
+    # Pictures taken from the training set for validation; below 1, their share of it. A folder that
+    # brings its own, val beside test, loses none.
     val_size: int | float = _field(5000, _COUNT_OR_SHARE)
     train_limit: int | None = _field(None, _or_none(_COUNT))  # training pictures used at most
     test_limit: int | None = _field(None, _or_none(_COUNT))  # test pictures used at most
@@ -224,7 +226,8 @@ class TrainConfig:
     optimizer: str = _field("adamw", _choice("adamw", "muon"))  # see muon.py
     batch_size: int = _field(128, _COUNT)  # pictures per step, on all devices together
     # Parts that a device takes its share of a batch in, one after the other, where all of it does
-    # not fit into memory. The gradients add up to those of the whole.
+    # not fit into memory. The gradients add up to those of the whole, but for the batch norms of
+    # the deep stem: these see one part at a time.
     accumulate: int = _field(1, _whole(1, 2**16))
     learning_rate: float = _field(1e-3, _ABOVE_0)  # the peak, reached when the warm-up ends
     final_learning_rate: float = _field(1e-5, _AT_LEAST_0)  # at the last step
@@ -288,15 +291,8 @@ class TrainConfig:
 # ------------------------------------------------------------------------ rules between fields
 
 
-def _first_bad_stage(config):
-    """The first stage whose heads cannot share its width equally, or None."""
-    for i, heads in enumerate(config.num_heads):
-        if config.embed_dim * 2**i % heads:
-            return i
-
-
 def _stage_width(config):
-    i = _first_bad_stage(config)
+    i = narrow_stage(config.embed_dim, config.num_heads)
     return f"heads that divide the stage's width ({config.embed_dim * 2**i} in stage {i})"
 
 
@@ -306,7 +302,7 @@ _BETWEEN = (  # (the field that the message names, whether all is well, what is 
         lambda c: len(c.num_heads) == len(c.depths),
         lambda c: f"as many entries as depths={c.depths}",
     ),
-    ("num_heads", lambda c: _first_bad_stage(c) is None, _stage_width),
+    ("num_heads", lambda c: narrow_stage(c.embed_dim, c.num_heads) is None, _stage_width),
     (
         "patch_size",
         lambda c: c.stem == "patches" or c.patch_size in (2**i for i in range(1, 11)),
@@ -341,6 +337,16 @@ _BETWEEN = (  # (the field that the message names, whether all is well, what is 
         lambda c: f"a number that divides batch_size={c.batch_size}",
     ),
     (
+        "without",
+        lambda c: c.model == "swin" or c.without is None,
+        lambda c: f"None: model={c.model!r} is no Swin, from which a piece could be taken",
+    ),
+    (
+        "freeze",
+        lambda c: c.freeze is None or c.weights is not None,
+        lambda c: "None where no weights are given: frozen first weights would stay random",
+    ),
+    (
         "std",
         lambda c: (c.mean is None) == (c.std is None) and (c.std is None or min(c.std) > 0),
         lambda c: f"numbers above 0 where mean is given (mean={c.mean}), else None",
@@ -365,34 +371,33 @@ def _refuse(field, value, wanted):
     raise ValueError(f"TrainConfig: {field}={shown}, wanted {wanted}")
 
 
+# --------------------------------------------------- recipes: what differs from the fields above
+
+# Section A2.1 of the paper.
+STRONG_AUGMENTATION = {
+    "randaugment_ops": 2,
+    "erasing_probability": 0.25,
+    "mixup_alpha": 0.8,
+    "cutmix_alpha": 1.0,
+}
+# Streamed pictures are random parts already, and need no padding.
+STREAMED = {"dataset": "imagefolder", "image_size": 224, "stream": True, "crop_padding": 0}
+
+
 def smoke() -> TrainConfig:
     """Seconds: proves that everything runs and that the loss falls. The accuracy means nothing."""
     return TrainConfig(
         name="smoke",
-        # model
-        patch_size=4,
         embed_dim=32,
-        depths=(2, 2),
-        num_heads=(2, 4),
-        window_size=4,
         init_std=0.06,
-        # data and augmentation
-        dataset="auto",
         val_size=500,
         train_limit=2000,
         test_limit=500,
-        crop_padding=4,
-        flip_probability=0.5,
-        # optimiser and schedule
         batch_size=50,
         learning_rate=2e-3,
-        weight_decay=0.05,
         epochs=4,
         warmup_epochs=0.5,
         label_smoothing=0.0,
-        # arithmetic
-        precision="float32",
-        seed=0,
     )
 
 
@@ -405,30 +410,14 @@ def laptop() -> TrainConfig:
     """
     return TrainConfig(
         name="laptop",
-        # model
-        patch_size=4,
-        embed_dim=64,
-        depths=(2, 2),
         num_heads=(4, 8),
-        window_size=4,
         init_std=0.06,
         stem="deep",
-        # data and augmentation
-        dataset="auto",
-        val_size=5000,
-        crop_padding=4,
-        flip_probability=0.5,
-        # optimiser and schedule
         optimizer="muon",
-        batch_size=128,
         learning_rate=2e-3,
-        weight_decay=0.05,
         epochs=18,
         warmup_epochs=2.0,
-        label_smoothing=0.1,
-        # arithmetic
         precision="bfloat16",
-        seed=0,
     )
 
 
@@ -445,39 +434,24 @@ def gpu() -> TrainConfig:
     """
     return TrainConfig(
         name="gpu",
-        # model
         patch_size=2,
         embed_dim=96,
         depths=(2, 6, 2),
         num_heads=(3, 6, 12),
         stem="convolutions",
-        window_size=4,
         init_std=0.04,
         drop_path_rate=0.1,
-        # data and augmentation
-        dataset="auto",
         val_size=2000,
-        randaugment_ops=2,
-        randaugment_magnitude=9,
-        crop_padding=4,
-        flip_probability=0.5,
-        erasing_probability=0.25,
+        **STRONG_AUGMENTATION,
         mix_probability=0.8,
-        mixup_alpha=0.8,
-        cutmix_alpha=1.0,
-        # optimiser and schedule
         batch_size=256,
         learning_rate=1.5e-3,
-        weight_decay=0.05,
         epochs=230,
         warmup_epochs=10,
-        label_smoothing=0.1,
         ema_decay=0.95,
         ema_every=50,
-        # arithmetic
         precision="bfloat16",
         compile=True,
-        seed=0,
     )
 
 
@@ -537,37 +511,20 @@ def imagenet() -> TrainConfig:
     """
     return TrainConfig(
         name="imagenet",
-        # model
-        patch_size=4,
         embed_dim=96,
         depths=(2, 2, 6, 2),
         num_heads=(3, 6, 12, 24),
         window_size=7,
         drop_path_rate=0.2,
-        # data and augmentation
-        dataset="imagefolder",
         val_size=10_000,
-        image_size=224,
-        stream=True,
-        randaugment_ops=2,
-        randaugment_magnitude=9,
-        crop_padding=0,  # streamed pictures are random parts already
-        flip_probability=0.5,
-        erasing_probability=0.25,
-        mixup_alpha=0.8,
-        cutmix_alpha=1.0,
-        # optimiser and schedule
+        **STREAMED,
+        **STRONG_AUGMENTATION,
         batch_size=1024,
-        learning_rate=1e-3,
-        weight_decay=0.05,
         epochs=300,
         warmup_epochs=20,
-        label_smoothing=0.1,
         clip_norm=5.0,
-        # arithmetic
         precision="bfloat16",
         compile=True,
-        seed=0,
     )
 
 
@@ -581,30 +538,19 @@ def finetune() -> TrainConfig:
     """
     return TrainConfig(
         name="finetune",
-        # data and augmentation
-        dataset="imagefolder",
         val_size=0.15,
-        image_size=224,
-        stream=True,
+        **STREAMED,
         crop_area=0.35,
         crop_stretch=1.0,
-        crop_padding=0,  # streamed pictures are random parts already
-        flip_probability=0.5,
-        # what is kept
         head_rate=10.0,
         layer_decay=0.8,
         drop_path_rate=0.1,
-        # optimiser and schedule
         batch_size=32,
         learning_rate=2e-4,
         final_learning_rate=1e-6,
-        weight_decay=0.05,
         epochs=15,
         warmup_epochs=2.0,
-        label_smoothing=0.1,
-        # arithmetic
         precision="bfloat16",
-        seed=0,
     )
 
 

@@ -71,8 +71,9 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
             Pillow reads; where there is no such folder, the same in ``root`` itself), the path of
             any folder with train and test in it, "shapes" (generated, no files), or "auto": the
             official files if they are in root, else the image folder ``root/cifar10``, else a
-            download, else shapes. In an image folder val serves as test where there is no test, as
-            in ImageNet; of classes alone a part of each is set aside for the test. None takes
+            download, else shapes. An image folder's val (or valid, validation) validates where
+            there is a test beside it, and serves as test where there is none, as in ImageNet; of
+            classes alone a part of each is set aside for the test. None takes
             ``config.dataset``; where that is "auto", the environment variable SWINLIB_DATASET if it
             is set.
         download: False never touches the network.
@@ -80,9 +81,9 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
             (pictures in folders are resized so that the shorter side fits, then cut to the middle;
             CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
 
-    The validation pictures are taken out of the training set, the same number of each class, and
-    do not depend on the run's seed. Raises DatasetError for unusable files, ValueError for an
-    unknown name. Shapes set ``announcement``: print it.
+    Where a folder does not bring them, the validation pictures are taken out of the training set,
+    the same number of each class, and do not depend on the run's seed. Raises DatasetError for
+    unusable files, ValueError for an unknown name. Shapes set ``announcement``: print it.
     """
     config = config or TrainConfig()
     root = Path(root).expanduser()
@@ -110,7 +111,7 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
             f"dataset {str(name)!r}: wanted 'auto', 'cifar10', 'imagefolder', 'shapes' or the path "
             "of a folder that exists"
         )
-    if config.stream and isinstance(source[0][0], torch.Tensor):
+    if config.stream and isinstance(source[0]["train"][0], torch.Tensor):
         raise DatasetError(f"{source[-1]}: stream=True is for folders of pictures, wanted False")
     return _split(*source, announcement, config)
 
@@ -119,29 +120,30 @@ def _shapes(size):
     count, size = {"train": 15_000, "test": 2_000}, size or 32
     require_memory(sum(count.values()), size, size)
     train, test = draw_shapes(count["train"], 1, size), draw_shapes(count["test"], 2, size)
-    return train, test, SHAPE_CLASSES, "generated shapes (not CIFAR-10)"
+    return {"train": train, "test": test}, SHAPE_CLASSES, "generated shapes (not CIFAR-10)"
 
 
-def _split(train, test, class_names, label, announcement, config):
-    images, labels = train
-    count = config.val_size if config.val_size >= 1 else round(config.val_size * len(labels))
-    if not 0 < count < len(labels):
-        left = "nothing to validate on" if count == 0 else "none of them to train on"
-        raise DatasetError(
-            f"{label}: val_size={config.val_size} of {len(labels)} training pictures leaves "
-            f"{left}; use config.replace(val_size=...)"
-        )
-    order = balanced_order(labels, SPLIT_SEED)
-    val, rest = order[:count], order[count:]
-    rest = rest[: config.train_limit]
-    test_images, test_labels = test
+def _split(splits, class_names, label, announcement, config):
+    images, labels = splits["train"]
+    order, count = balanced_order(labels, SPLIT_SEED), 0
+    if "val" not in splits:
+        count = config.val_size if config.val_size >= 1 else round(config.val_size * len(labels))
+        if not 0 < count < len(labels):
+            left = "nothing to validate on" if count == 0 else "none of them to train on"
+            raise DatasetError(
+                f"{label}: val_size={config.val_size} of {len(labels)} training pictures leaves "
+                f"{left}; use config.replace(val_size=...)"
+            )
+    val, rest = order[:count], order[count:][: config.train_limit]
+    val_images, val_labels = splits.get("val") or (images[val], labels[val])
+    test_images, test_labels = splits["test"]
     if config.test_limit is not None:
         some = balanced_order(test_labels, SPLIT_SEED)[: config.test_limit]
         test_images, test_labels = test_images[some], test_labels[some]
     train_images = images[rest]
     mean, std = (config.mean, config.std) if config.mean else _mean_and_std(train_images)
     return ImageSet(
-        train_images, labels[rest], images[val], labels[val], test_images, test_labels,
+        train_images, labels[rest], val_images, val_labels, test_images, test_labels,
         tuple(class_names), label, mean, std, announcement,
     )  # fmt: skip
 

@@ -44,9 +44,12 @@ def bfloat16_gain(step: Callable, seconds: float = 1.0) -> float:
 
 
 def can_compile(device) -> bool:
-    """Whether torch.compile works. On a GPU it needs Triton, which not every platform has and which
-    wants a card of compute capability 7.0 or later; on the CPU a C++ compiler: the one that the
-    environment variable CXX names, or the platform's usual one."""
+    """Whether torch.compile works. It needs setuptools, which torch 2.6 does not bring with every
+    Python. On a GPU also Triton, which not every platform has and which wants a card of compute
+    capability 7.0 or later; on the CPU a C++ compiler: the one that the environment variable CXX
+    names, or the platform's usual one."""
+    if importlib.util.find_spec("setuptools") is None:
+        return False
     if device.type == "cpu":
         usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         return shutil.which(os.environ.get("CXX", usual)) is not None

@@ -4,8 +4,9 @@ DistributedDataParallel averages their gradients.
     torchrun --nproc-per-node=8 -m swinlib.training --preset gpu --data data --out runs/gpu
 
 A rank is the number of a process, from 0. Every step takes ``config.batch_size`` pictures, and each
-process an equal share of them, so N processes follow the same path as one, but for drop path: each
-drops others. All measure the same validation and test pictures. Only rank 0 writes.
+process an equal share of them, so N processes follow the same path as one, but for drop path, of
+which each drops others, and for batch norms, which see a share. All measure the same validation and
+test pictures. Only rank 0 writes.
 Source: https://docs.pytorch.org/tutorials/intermediate/ddp_tutorial.html
 """
 
@@ -31,10 +32,10 @@ class Ranks:
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def shard(self, batch):
-        """This process's equal part of a batch: (B, ...) to (B / count, ...)."""
-        size = len(batch) // self.count
-        return batch[self.rank * size : (self.rank + 1) * size]
+    def shard(self, batch, dim=0):
+        """This process's equal part of a batch, by default (B, ...) to (B / count, ...)."""
+        size = batch.shape[dim] // self.count
+        return batch.narrow(dim, self.rank * size, size)
 
     def wrap(self, model):
         """The model to train: its backward pass averages the gradients of all processes."""
@@ -59,11 +60,14 @@ class Ranks:
         return self.all_gather(decision)[0]
 
 
+ALONE = Ranks()
+
+
 def find_ranks() -> Ranks:
     """The processes this one has joined, see :func:`join`; itself alone if none."""
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
-    return Ranks()
+    return ALONE
 
 
 @contextmanager

@@ -166,7 +166,7 @@ def freeze(model: SwinTransformer, what) -> None:
     if what == "all_but_norms":
         model.requires_grad_(False)
         for module in model.modules():
-            if isinstance(module, nn.LayerNorm):
+            if isinstance(module, (nn.LayerNorm, nn.BatchNorm2d)):  # those of the deep stem
                 module.requires_grad_(True)
         model.head.requires_grad_(True)
         return

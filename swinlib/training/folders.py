@@ -1,5 +1,5 @@
-"""Pictures in folders: ``train/<class>/`` and ``test/<class>/``, or ``val`` for ``test``; or
-``<class>/`` alone, which is split here."""
+"""Pictures in folders: ``train/<class>/``, ``test/<class>/`` and perhaps ``val/<class>/``, which
+serves as test where there is none; or ``<class>/`` alone, which is split here."""
 
 import hashlib
 import os
@@ -23,15 +23,17 @@ from swinlib.training.stream import PictureFiles, middle
 
 CACHE = "cache"  # beside the classes, perhaps
 SPLIT_SEED = 0  # the same split in every run, whatever the run's own seed
+VAL = ("val", "valid", "validation")  # what people call that folder
 TEST_SHARE = 0.2  # of each class, where a folder has no test pictures of its own
 JUNK = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; names with a dot are skipped
 
 
 def read_folder(folder, cache, config):
-    """Reads ``folder/{train,test}/<class>/*``, from the cache when nothing changed.
+    """Reads ``folder/{train,val,test}/<class>/*``, from the cache when nothing changed.
 
-    Returns (images, labels) for training and for test, the class names, and a label. Warns of what
-    is no picture. Raises DatasetError that names the file or folder.
+    Returns {"train": (images, labels), "test": ...} with "val" where the folder has both that and
+    test, the class names, and a label. Warns of what is no picture. Raises DatasetError that names
+    the file or folder.
     """
     files, class_names = _list_folder(folder)
     numbers = {name: number for number, name in enumerate(class_names)}
@@ -39,15 +41,15 @@ def read_folder(folder, cache, config):
     paths = {s: [file for _, file in files[s]] for s in files}
     name = shown(folder.resolve().name)
     if config.stream:
-        train, test = (
+        pictures = [
             PictureFiles(
                 paths[s], config.image_size, read_picture, config.workers,
                 config.crop_area, config.crop_stretch,
             )
             for s in files
-        )  # fmt: skip
+        ]  # fmt: skip
     else:
-        everything, size = paths["train"] + paths["test"], config.image_size
+        everything, size = sum(paths.values(), []), config.image_size
         width, height = (size, size) if size else read_picture(everything[0]).size
         require_memory(len(everything), height, width, "stream=True, which leaves them in files")
         # One file for a folder and a size, whatever happens in the folder.
@@ -58,51 +60,60 @@ def read_folder(folder, cache, config):
         if images is None:
             images = _decode(everything, size)
             _write_cache(cached, images, fingerprint)
-        train, test = images.split([len(paths["train"]), len(paths["test"])])
-    label = f"image folder {name}"
+        pictures = images.split([len(paths[s]) for s in files])
+    splits = {s: (images, labels[s]) for s, images in zip(files, pictures, strict=True)}
+    label, tested = f"image folder {name}", paths["test"][0].parents[1].name
     if not (folder / "train").is_dir():
         label += f" ({TEST_SHARE:.0%} of each class set aside for the test, by seed {SPLIT_SEED})"
-    if class_names == CIFAR10_CLASSES and train.shape[1:] == (3, 32, 32):
+    elif tested in VAL:
+        label += f" ({tested} serves as test)"
+    if class_names == CIFAR10_CLASSES and pictures[0].shape[1:] == (3, 32, 32):
         kinds = {file.suffix.lower() for file in paths["test"]}
         label = "CIFAR-10, JPEG copy" if kinds <= {".jpg", ".jpeg"} else "CIFAR-10, image folder"
-        if (len(train), len(test)) != (50_000, 10_000):
-            label += f" (part of it: {len(train):,} + {len(test):,} pictures)"
-    return (train, labels["train"]), (test, labels["test"]), class_names, label
+        counts = [len(some) for some in paths.values()]
+        if counts != [50_000, 10_000]:
+            label += f" (part of it: {' + '.join(f'{count:,}' for count in counts)} pictures)"
+    return splits, class_names, label
 
 
 # ------------------------------------------------------------------------------- what is there
 
 
 def _list_folder(folder):
-    """Files by split: {"train": [(class name, path), ...], "test": ...}, and the class names."""
+    """Files by split, {"train": [(class name, path), ...], "test": ...} and perhaps "val", and the
+    class names."""
     remedy = (
         f"Wanted {folder}/train/<class>/*.png and {folder}/test/<class>/*.png (or .jpg, ...), or "
         f"{folder}/<class>/*.png alone."
     )
     files, classes, left_out = {}, {}, []
-    if not any((folder / split).is_dir() for split in ("train", "test", "val")):
+    places = {split: folder / split for split in ("train", "test")}
+    val = [folder / name for name in VAL if (folder / name).is_dir()]
+    if not val and not any(place.is_dir() for place in places.values()):
         found = _split_classes(folder, left_out, remedy)
         _warn_of(folder, left_out)
         return found
-    val = (folder / "val").is_dir() and not (folder / "test").is_dir()  # ImageNet's name for it
-    test = "val" if val else "test"
-    for split in ("train", test):
-        if not (folder / split).is_dir():
-            raise DatasetError(f"{folder / split} is missing. {remedy} Unpack the copy again.")
-        folders = _list_classes(folder / split, left_out)
+    if len(val) > 1:
+        raise DatasetError(f"{val[0]} and {val[1]} are both there, wanted one of them. {remedy}")
+    for place in val:
+        places["val" if places["test"].is_dir() else "test"] = place
+    for split, place in places.items():
+        if not place.is_dir():
+            raise DatasetError(f"{place} is missing. {remedy} Unpack the copy again.")
+        folders = _list_classes(place, left_out)
         classes[split] = tuple(d.name for d in folders)
         if not folders:
-            raise DatasetError(f"{folder / split} has no class folders in it. {remedy}")
+            raise DatasetError(f"{place} has no class folders in it. {remedy}")
         files[split] = [(d.name, file) for d in folders for file in _list_files(d, left_out)]
-    for here, there in (("train", test), (test, "train")):
+    for here, there in [("train", s) for s in files] + [(s, "train") for s in files]:
         missing = sorted(set(classes[there]) - set(classes[here]))
         if missing:
             raise DatasetError(
-                f"class {missing[0]!r} is in {folder / there} but {folder / here / missing[0]} "
+                f"class {missing[0]!r} is in {places[there]} but {places[here] / missing[0]} "
                 "is missing. Unpack the copy again, or remove the class from both."
             )
     _warn_of(folder, left_out)
-    return {"train": files["train"], "test": files[test]}, classes["train"]
+    return files, classes["train"]
 
 
 def _warn_of(folder, left_out):

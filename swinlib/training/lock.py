@@ -84,7 +84,7 @@ def _open(lock, path):
                     f"{path} is in use by {holder}. Wait until it ends, or choose another place."
                 ) from None
             warnings.warn(
-                f"{path} cannot be locked ({error.strerror}): see to it that no second run writes "
+                f"{path} cannot be locked ({error.strerror}): make sure that no second run writes "
                 "there",
                 stacklevel=4,
             )

@@ -123,8 +123,9 @@ class Run:
         return self.arithmetic[-1]["precision"]
 
     def ema_or_model(self) -> nn.Module:
-        """The model that is validated and kept: the averaged one if there is one."""
-        return self.model if self.ema is None else self.ema.module
+        """The model that is validated and kept: the averaged one once there is one."""
+        averaged = self.ema is not None and self.ema.n_averaged > 0  # its first weights are random
+        return self.ema.module if averaged else self.model
 
     def finish_epoch(self, record):
         """Takes the epoch's record into the history, keeps the best weights, begins the next."""

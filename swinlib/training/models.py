@@ -66,12 +66,19 @@ def _cnn(num_classes, height, width):
 
 def _vit(num_classes, height, width):
     """A plain vision transformer of 0.61 million weights: patches of 4, a position embedding, three
-    blocks that attend over the whole picture, and a class token. Square pictures only.
+    blocks that attend over the whole picture, and a class token.
+
+    Raises ValueError for pictures that are not square, or no multiple of 4 pixels wide.
 
     Source: Dosovitskiy et al. 2021; torchvision's `VisionTransformer`.
     """
     from torchvision.models import VisionTransformer
 
+    if height != width or height % 4:
+        raise ValueError(
+            f"model='vit' with pictures of {height}x{width} pixels, wanted square ones whose side "
+            "is a multiple of 4"
+        )
     return VisionTransformer(
         image_size=height, patch_size=4, num_layers=3, num_heads=4, hidden_dim=128, mlp_dim=512,
         num_classes=num_classes,

@@ -200,7 +200,7 @@ def patches_sideways(images, patch_size, stride):
 
 
 def patches_by_strides(images, patch_size, stride):
-    """Believes that pictures lie in memory in order."""
+    """Believes that pictures are contiguous."""
     (ph, pw), (sh, sw) = patch_size, stride
     B, C, H, W = images.shape
     h, w = (H - ph) // sh + 1, (W - pw) // sw + 1
@@ -584,7 +584,7 @@ WRONG = {
         (patches_not_flat, "numbers are right and in order, but the shape is (1, 2, 3, 1, 2, 2)"),
         (patches_of_one_picture, "with two pictures of three channels, wide patches: the shape"),
         (patches_sideways, "axes are in another order"),
-        (patches_by_strides, "with a picture that does not lie in memory in order: "),
+        (patches_by_strides, "with a picture that is not contiguous: "),
         (patches_in_float32, "of type torch.float32, wanted torch.float16"),
         (patches_marked, "writes into its input `images`"),
     ],
@@ -622,7 +622,7 @@ WRONG = {
         (cut_as_pictures, "still a small picture"),
         (cut_by_torch, "calls `unfold`"),
         (cut_for_one, "with two pictures of three channels: the shape"),
-        (cut_through_a_view, "memory in order: it stops"),
+        (cut_through_a_view, "not contiguous: it stops"),
         (cut_to_float, "of type torch.float32, wanted torch.float16"),
         (cut_with_writing, "writes into its input `images`"),
     ],

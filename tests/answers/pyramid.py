@@ -289,9 +289,9 @@ def level_float(width, height):
 WRONG = {
     "feature_pyramid": [
         (pyramid_ascending, "Begin at the coarsest"),
-        (pyramid_bottom_up, "the coarse maps hear of the fine ones"),
+        (pyramid_bottom_up, "the fine maps are added to the coarse ones"),
         (pyramid_without_sum, "nothing is added"),
-        (pyramid_without_smooth, "were not asked"),
+        (pyramid_without_smooth, "were never called"),
         (pyramid_smooth_handed_down, "already been smoothed"),
         (pyramid_smooth_first, "smooths before it adds"),
         (pyramid_blended, "blends neighbours"),

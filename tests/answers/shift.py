@@ -605,7 +605,7 @@ WRONG = {
         (roll_overwrites, "writes into its input `x`"),
         (roll_not_zero, "with a shift of 0 along one axis"),
         (roll_channels_first, "axes are in another order"),
-        (roll_by_view, "with a tensor that does not lie in memory in order: it stops with Runtime"),
+        (roll_by_view, "with a tensor that is not contiguous: it stops with Runtime"),
         (roll_in_float32, "of type torch.float32, wanted torch.float16"),
     ],
     "label_regions": [

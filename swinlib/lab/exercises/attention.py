@@ -97,7 +97,7 @@ def _scores():
         Case("rows that lie far apart", (apart,)),
         Case("a batch of heads", (heads,)),
         Case("scores of minus infinity, as for keys that are masked", (masked,)),
-        Case("a tensor that does not lie in memory in order", (heads.permute(0, 2, 3, 1),)),
+        Case("a tensor that is not contiguous", (heads.permute(0, 2, 3, 1),)),
         Case("half precision, where 65504 is the largest number", (5 * heads.half(),)),
     ]
 
@@ -107,7 +107,7 @@ SOFTMAX = Exercise(
     cases=_scores,
     forbidden=("softmax", "log_softmax"),
     checked_on="9 cases: scores of 1000 and of -1000, rows far apart, minus infinity, a batch of "
-    "heads, scattered memory, half precision",
+    "heads, non-contiguous tensors, half precision",
     hints=(
         "First for scores that are small: exponentials, divided by their sum. What is "
         "`torch.tensor(1000.0).exp()`?",
@@ -154,7 +154,7 @@ SOFTMAX = Exercise(
             _queries_over_rows,
         ),
         Mistake(
-            "all numbers together add up to 1. Every row must for itself.",
+            "all numbers together add up to 1. Each row must.",
             _over_everything,
             (_over_everything_in_rows,),
         ),
@@ -282,7 +282,7 @@ def _padded():
         Case("a picture that is all padding", (q, k, v, none)),
         Case("padding with large scores", (q.abs(), loud, v, real)),
         Case("real tokens with very low scores", (q.abs() + 1, -2000 * (k.abs() + 1), v, real)),
-        Case("heads that do not lie in memory in order", (*scattered, ends)),
+        Case("heads that are not contiguous", (*scattered, ends)),
         Case("half precision", (*(x.half() for x in scattered), ends)),
     ]
 
@@ -291,7 +291,7 @@ REAL = Exercise(
     solution=attend_to_real,
     cases=_padded,
     checked_on="8 cases: three pictures with padding of their own, one that is all padding, one "
-    "without, very large and very low scores, scattered memory, half precision",
+    "without, very large and very low scores, non-contiguous tensors, half precision",
     hints=(
         "Two things are asked, and each is one line. Which scores must not count, those of padded "
         "queries or those of padded keys? And what becomes of the rows of padded queries?",
@@ -322,7 +322,7 @@ REAL = Exercise(
             _minus_infinity,
         ),
         Mistake(
-            "weights or values are set to 0 after the softmax has dealt out its shares. What "
+            "weights or values are set to 0 after the softmax. What "
             "padding got is missing, and the weights no longer add up to 1.",
             _masked_afterwards,
         ),
@@ -445,7 +445,7 @@ def _halves():
         Case("a batch of heads", halves(*a, *b)),
         Case("scores of 1000 and of -1000", halves(a[0], a[1] + far, b[0], b[1] + far)),
         Case("a half that is all masked", halves(*empty, *b)),
-        Case("tensors that do not lie in memory in order", halves(*scattered)),
+        Case("tensors that are not contiguous", halves(*scattered)),
         Case("half precision", tuple(x.half() for x in halves(*a, *b))),
     ]
 
@@ -454,7 +454,7 @@ JOIN = Exercise(
     solution=join_halves,
     cases=_halves,
     checked_on="7 cases: heads and batches, as many queries as values, scores of 1000 and -1000, a "
-    "half that is all masked, scattered memory, half precision",
+    "half that is all masked, non-contiguous tensors, half precision",
     hints=(
         "Undo the softmax: out_a times the sum of a's exponentials is the numerator that a had. "
         "What are numerator and denominator over all keys?",
@@ -613,7 +613,7 @@ def _attentions():
         Case("a bias for every picture and head", (q, k, v, each)),
         Case("a bias for every head, the same in all pictures", (q, k, v, shared)),
         Case("a bias of minus infinity on two keys", (q, k, v, hidden)),
-        Case("heads that do not lie in memory in order", (*scattered, each)),
+        Case("heads that are not contiguous", (*scattered, each)),
         Case("half precision", (q.half(), k.half(), v.half(), each.half())),
     ]
 
@@ -623,7 +623,7 @@ ATTENTION = Exercise(
     cases=_attentions,
     forbidden=("scaled_dot_product_attention",),
     checked_on="8 cases: as many queries as keys and not, values of another length, with and "
-    "without a bias, a batch of heads, scattered memory, half precision",
+    "without a bias, a batch of heads, non-contiguous tensors, half precision",
     hints=(
         "Four steps: scores of every query with every key, divide, softmax, mix the values. The "
         "bias joins the scores right before the softmax.",
@@ -759,7 +759,7 @@ def _projections():
         Case("a single head", (two, 1)),
         Case("heads of a single number", (two, 6)),
         Case("as many heads as pictures", (wide, 3)),
-        Case("a tensor that does not lie in memory in order", (scattered, 4)),
+        Case("a tensor that is not contiguous", (scattered, 4)),
         Case("half precision", (wide.half(), 8)),
     ]
 
@@ -769,11 +769,11 @@ HEADS = Exercise(
     cases=_projections,
     agree=same_three,
     checked_on="7 cases: one to eight heads, two and three pictures, heads of a single number, "
-    "scattered memory, half precision",
+    "non-contiguous tensors, half precision",
     hints=(
         "A token's 3*C numbers lie in this order: all of q, all of k, all of v; within each, head "
         "after head; within a head, its head_dim numbers.",
-        "Give each of these a dimension, in that order, behind B and N: five dimensions. A "
+        "Give each of these a dimension, in that order, after B and N: five dimensions. A "
         "`reshape` does it, since nothing moves yet. Where does each of the five belong?",
         "(B, N, 3, heads, head_dim) to (3, B, heads, N, head_dim) is `permute(2, 0, 3, 1, 4)`. "
         "What is left is to unpack the three.",
@@ -781,12 +781,12 @@ HEADS = Exercise(
     mistakes=(
         Mistake(
             "tokens are torn apart: `view` or `reshape` to (B, heads, N, head_dim) reads on "
-            "through a token's numbers. Heads get a dimension behind N first, which is then moved.",
+            "through a token's numbers. Heads get a dimension after N first, which is then moved.",
             _heads_torn,
         ),
         Mistake(
             "tokens are torn apart: 3 and heads are split off in front of N, but a token's numbers "
-            "lie behind it. Split the last axis, then move.",
+            "come after it. Split the last axis, then move.",
             _heads_all_torn,
         ),
         Mistake(
@@ -803,7 +803,7 @@ HEADS = Exercise(
             _kinds_innermost,
         ),
         Mistake(
-            "the heads are right, but stand behind the tokens. Wanted is (B, heads, N, head_dim).",
+            "the heads are right, but come after the tokens. Wanted is (B, heads, N, head_dim).",
             _heads_behind_tokens,
         ),
         Mistake("the heads stand before the batch. B comes first.", _heads_before_batch),

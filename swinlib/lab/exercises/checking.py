@@ -30,7 +30,14 @@ from swinlib.lab.exercises.comparing import (
     one_by_one,
     side_by_side,
 )
-from swinlib.lab.exercises.running import Outcome, TimeLimit, Watch, attempt, is_tensor
+from swinlib.lab.exercises.running import (
+    Outcome,
+    TimeLimit,
+    WaitedTooLong,
+    Watch,
+    attempt,
+    is_tensor,
+)
 from swinlib.lab.showing import Code
 
 PRINTED_LINES = 12  # that are shown of what an answer prints
@@ -103,6 +110,9 @@ class Exercise:
     forbidden: tuple[str, ...] = ()
     agree: Callable[..., str | None] = field(default=agree)
     leaves: str = ""
+
+    def __repr__(self) -> str:
+        return f"Exercise({self.name})"
 
     @property
     def name(self) -> str:
@@ -277,7 +287,7 @@ def judged(asked: Exercise, answer: Callable) -> Verdict:
 
 def try_out(asked: Exercise, answer: Callable, cases: list[Case]) -> tuple[list, str | None]:
     """What an answer did with each case until it was stopped; what it called and should not."""
-    watch, limit, tried = asked.watch(), TimeLimit(running.SECONDS), []
+    watch, limit, tried = asked.watch(), TimeLimit(running.SECONDS, running.WAITING), []
     with running.same_random_numbers(), running.called_by_name(answer):
         for case in cases:
             tried.append(attempt(answer, case.args, watch, limit))
@@ -348,7 +358,10 @@ def stopped(trial: Trial) -> str:
     what = trial.cases[-1].what
     if isinstance(error, KeyboardInterrupt):
         return f"stopped: does your loop end?{where or ' It was busy'}, with {what}"
-    long = f"stopped after {running.SECONDS:.3g} seconds, with {what}"
+    if isinstance(error, WaitedTooLong):
+        long = f"stopped after {running.WAITING:.3g} seconds, most of them spent waiting"
+        return f"{long}, with {what}.{where}"
+    long = f"stopped after {running.SECONDS:.3g} seconds of computing, with {what}"
     return f"{long}: does your loop end?{where}"
 
 

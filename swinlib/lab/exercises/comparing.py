@@ -67,7 +67,7 @@ def gives(got, wanted, digits: tuple[int, ...] = DIGITS[1:]) -> str:
         if texts[0] != texts[1]:
             return f"gives {texts[0]}, wanted {texts[1]}"
     if has_floats(got) and not has_floats(wanted):
-        return f"gives {texts[0]} as floats, wanted whole numbers (`//` divides so)"
+        return f"gives {texts[0]} as floats, wanted whole numbers (`//` gives them)"
     return f"gives {got!r}, wanted {wanted!r}"
 
 

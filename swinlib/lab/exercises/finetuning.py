@@ -11,7 +11,7 @@ from swinlib.model import swin_tiny
 
 def layer_rates(names, depths, decay, head_rate):
     """The learning rate of each named parameter as a share of the whole rate: (len(names),)."""
-    last = sum(depths) + 1  # the norm behind the last block; the embedding has 0
+    last = sum(depths) + 1  # the norm after the last block; the embedding has 0
     shares = []
     for name in names:
         part, *more = name.split(".")
@@ -144,7 +144,7 @@ RATES = Exercise(
             "all blocks of a stage get one share. Every block has its own.", _rates_at(_by_stage)
         ),
         Mistake(
-            "the first block has the embedding's share. It comes one place behind it.",
+            "the first block has the embedding's share. It comes one place later.",
             _rates_at(_blocks_from_zero),
         ),
         Mistake(
@@ -152,7 +152,7 @@ RATES = Exercise(
             _rates_at(_merging_ahead),
         ),
         Mistake(
-            "the last norm has the last block's share. It stands behind all blocks and has 1.",
+            "the last norm has the last block's share. It comes after all blocks and has 1.",
             _rates_at(_norm_with_the_last_block),
         ),
         Mistake(
@@ -329,7 +329,10 @@ def _tables():
         Case("a smaller window", (torch.randn(49, 3, generator=g), 4, 2)),
         Case("windows of 7 for 12", (torch.randn(169, 3, generator=g), 7, 12)),
         Case("the same window", (torch.randn(25, 4, generator=g), 3, 3)),
-        Case("a table that is to learn", (torch.randn(25, 2, generator=g).requires_grad_(), 3, 5)),
+        Case(
+            "a table that requires a gradient",
+            (torch.randn(25, 2, generator=g).requires_grad_(), 3, 5),
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from swinlib.lab.exercises.checking import Case, Exercise, Mistake
+from swinlib.lab.museum import merging as museum
 from swinlib.windows import pad_to_multiple
 
 # --- where a number of a merged token comes from ------------------------------------------------
@@ -212,7 +213,7 @@ def _maps():
         Case("two pictures that are not square, and channels", (wide, (2, 3))),
         Case("a map that must be padded", (wide[:1, :3, :5, :1] + 1, (2, 3))),
         Case("neighbourhoods of a single token", (wide, (1, 1))),
-        Case("a tensor that does not lie in memory in order", (scattered, (4, 2))),
+        Case("a tensor that is not contiguous", (scattered, (4, 2))),
         Case("half precision, and a map that must be padded", (scattered.half(), (3, 4))),
     ]
 
@@ -221,7 +222,7 @@ NEIGHBOURS = Exercise(
     solution=merge_neighbours,
     cases=_maps,
     checked_on="8 cases: tall and wide neighbourhoods, two pictures, wide maps, padding, "
-    "scattered memory, half precision",
+    "non-contiguous tensors, half precision",
     allowed=(pad_to_multiple,),
     hints=(
         "A single slice takes one place of all neighbourhoods at once. How many places are there, "
@@ -258,7 +259,7 @@ NEIGHBOURS = Exercise(
         ),
         Mistake("its neighbourhoods are always 2 x 2, whatever size asks for.", _merged_by_two),
         Mistake(
-            "it cuts the map into kh x kw large tiles and lays those behind one another. A merged "
+            "it cuts the map into kh x kw large tiles and stacks those. A merged "
             "token is made of neighbours: the slices need a step.",
             _merged_quarters,
         ),
@@ -334,7 +335,7 @@ def _parameters():
         Case("three channels", (torch.arange(12.0),)),
         Case("a matrix, two channels", (torch.arange(32.0).view(4, 8),)),
         Case("a matrix, three channels", (torch.arange(48.0).view(4, 12),)),
-        Case("a matrix that does not lie in memory in order", (scattered,)),
+        Case("a matrix that is not contiguous", (scattered,)),
         Case("half precision", (scattered.half(),)),
     ]
 
@@ -342,7 +343,7 @@ def _parameters():
 UNFOLD = Exercise(
     solution=from_unfold,
     cases=_parameters,
-    checked_on="7 parameters, vectors and matrices: 1 to 5 channels, scattered memory, half "
+    checked_on="7 parameters, vectors and matrices: 1 to 5 channels, non-contiguous tensors, half "
     "precision",
     hints=(
         "The 4C numbers have three coordinates: channel, row and column of the four. Which runs "
@@ -376,12 +377,12 @@ UNFOLD = Exercise(
             _still_by_channel,
         ),
         Mistake(
-            "of a matrix it reorders the first dimension, what comes out of the layer. What goes "
-            "into it has the order in question: the last dimension.",
+            "it reorders the first dimension of a matrix, the layer's outputs. The order in "
+            "question is that of its inputs: the last dimension.",
             _outputs_reordered,
         ),
         Mistake(
-            "of a matrix it mixes the rows with one another. Every row is to be reordered by "
+            "it mixes the rows of a matrix with one another. Every row is to be reordered by "
             "itself.",
             _all_dimensions,
         ),
@@ -415,11 +416,11 @@ def _even_maps():
     scattered = scattered.permute(0, 3, 2, 1)  # (2, 8, 6, 3), channels far apart
     return [
         Case("a 4 x 4 grid of counting numbers", (numbers,)),
-        Case("a map that is wider than high", (numbers.view(1, 2, 8, 1),)),
+        Case("a map that is wider than tall", (numbers.view(1, 2, 8, 1),)),
         Case("two channels", (numbers.view(1, 2, 4, 2),)),
         Case("two pictures with three channels", (wide,)),
         Case("a single neighbourhood", (wide[:1, :2, :2],)),
-        Case("a tensor that does not lie in memory in order", (scattered,)),
+        Case("a tensor that is not contiguous", (scattered,)),
         Case("half precision", (scattered.half(),)),
     ]
 
@@ -428,7 +429,7 @@ DEPTH = Exercise(
     solution=space_to_depth,
     cases=_even_maps,
     checked_on="7 maps: wide ones, one to three channels, two pictures, a single neighbourhood, "
-    "scattered memory, half precision",
+    "non-contiguous tensors, half precision",
     hints=(
         "All top left tokens at once are a slice with a step of 2 along the rows and along the "
         "columns. Where does the slice of the bottom left tokens begin?",
@@ -458,7 +459,7 @@ DEPTH = Exercise(
             _by_two(_merged_by_view),
         ),
         Mistake(
-            "it cuts the map into four quarters and lays those behind one another. Neighbours are "
+            "it cuts the map into four quarters and stacks those. Neighbours are "
             "wanted: the slices need a step of 2.",
             _by_two(_merged_quarters),
         ),
@@ -479,14 +480,8 @@ def patch_merging(x, norm, reduction):
     return reduction(norm(x))
 
 
-def _merging_with(stack):
-    """The merging with another way to stack a padded map."""
-
-    def merging(x, norm, reduction):
-        return reduction(norm(stack(pad_to_multiple(x, 2), (2, 2))))
-
-    merging.__name__ = f"_merging{stack.__name__}"
-    return merging
+def _merging_by_channel(x, norm, reduction):
+    return reduction(norm(_merged_by_channel(x, (2, 2))))
 
 
 def _merging_without_norm(x, norm, reduction):
@@ -497,14 +492,14 @@ def _merging_without_reduction(x, norm, reduction):
     return norm(space_to_depth(pad_to_multiple(x, 2)))
 
 
-def _merging_drops_odd(x, norm, reduction):
-    return patch_merging(x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2], norm, reduction)
+def _exhibit(version):
+    """A mistake of the museum's, which takes the layer's weight."""
 
+    def merging(x, norm, reduction):
+        return version(x, norm, reduction.weight)
 
-def _merging_pads_late(x, norm, reduction):
-    _, H, W, _ = x.shape
-    x = _merging_drops_odd(x, norm, reduction)
-    return nn.functional.pad(x, (0, 0, 0, W % 2, 0, H % 2))
+    merging.__name__ = version.__name__
+    return merging
 
 
 def _merging_pads_first(x, norm, reduction):
@@ -538,7 +533,7 @@ def _whole_mergings():
         Case("an odd width", (tokens(1, 4, 7, 2), *layers(2))),
         Case("both sides odd", (tokens(2, 5, 7, 3), *layers(3))),
         Case("a single token", (tokens(1, 1, 1, 4), *layers(4))),
-        Case("a tensor that does not lie in memory in order", (scattered, *layers(3))),
+        Case("a tensor that is not contiguous", (scattered, *layers(3))),
         Case("half precision", (scattered.half(), *layers(3, torch.float16))),
     ]
 
@@ -546,8 +541,8 @@ def _whole_mergings():
 MERGING = Exercise(
     solution=patch_merging,
     cases=_whole_mergings,
-    checked_on="8 maps: even and odd sides, two pictures, a single token, scattered memory, half "
-    "precision",
+    checked_on="8 maps: even and odd sides, two pictures, a single token, non-contiguous tensors, "
+    "half precision",
     allowed=(pad_to_multiple,),
     hints=(
         "Four steps, in the lesson's order: pad, stack, norm, reduce. Which of them know of C, and "
@@ -560,39 +555,39 @@ MERGING = Exercise(
     mistakes=(
         Mistake(
             "the four are stacked along the rows. The official order goes down first: 0, 4, 1, 5.",
-            _merging_with(_merged_along_rows),
+            _exhibit(museum.stacked_along_rows),
         ),
         Mistake(
             "the numbers of a channel are stacked together, as `nn.Unfold` does. All C numbers of "
             "one token come first.",
-            _merging_with(_merged_by_channel),
+            _merging_by_channel,
         ),
         Mistake(
             "four tokens of a row are taken for a neighbourhood: a `view` alone cannot gather it.",
-            _merging_with(_merged_by_view),
+            _exhibit(museum.gathered_by_a_view),
         ),
         Mistake(
             "the norm is missing, between stacking and the linear layer.", _merging_without_norm
         ),
         Mistake(
-            "4C numbers come out: the linear layer, `reduction`, was not asked.",
+            "4C numbers come out: the linear layer, `reduction`, was never called.",
             _merging_without_reduction,
         ),
         Mistake(
             "an odd row or column is cut off. Pad it, so that its tokens find partners.",
-            _merging_drops_odd,
+            _exhibit(museum.odd_row_dropped),
         ),
         Mistake(
             "the padding comes after the merging, as whole tokens of zeros. Pad first, so that the "
             "odd row is merged with the zeros.",
-            _merging_pads_late,
+            _exhibit(museum.padded_after_merging),
         ),
         Mistake(
             "the padding comes in at the top or on the left. It belongs at the bottom and on the "
             "right.",
             _merging_pads_first,
         ),
-        Mistake("it is normed twice.", _merging_twice_normed),
+        Mistake("it is normalised twice.", _merging_twice_normed),
     ),
 )
 

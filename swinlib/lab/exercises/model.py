@@ -124,8 +124,7 @@ RATES = Exercise(
         ),
         Mistake("all blocks have the rate of the last one.", _rates_constant),
         Mistake(
-            "it falls from the first block to the last. Late blocks can be missed, early "
-            "ones cannot.",
+            "it falls from the first block to the last. It is to rise.",
             _rates_reversed,
             (_rates_down_to_0,),
         ),
@@ -233,7 +232,7 @@ SHIFTS = Exercise(
         Mistake("it shifts every block. Only the second of each pair is shifted.", _shifts_all),
         Mistake("nothing is ever shifted, so that windows never talk to each other.", _shifts_none),
         Mistake(
-            "it shifts also where one window covers the whole map. There is no other window to "
+            "it also shifts where one window covers the whole map. There is no other window to "
             "meet, so along that axis the shift is 0.",
             _shifts_always,
         ),
@@ -258,7 +257,7 @@ SHIFTS = Exercise(
         ),
         Mistake("it gives the shift of the columns first. Wanted are (sh, sw).", _shifts_swapped),
         Mistake(
-            "the shifted blocks all come at the end. They come in turn with the others.",
+            "the shifted blocks all come at the end. They take turns with the others.",
             _shifts_second_half,
         ),
     ),
@@ -365,7 +364,7 @@ def _maps():
         Case("two wide maps, attention", (wide, by_likeness, (2, 4))),
         Case("two tall maps, attention", (tall, by_likeness, (4, 2))),
         Case("a group that is the whole map", (wide[:, :, :4].contiguous(), by_likeness, (4, 4))),
-        Case("a tensor that does not lie in memory in order", (scattered, by_likeness, (2, 3))),
+        Case("a tensor that is not contiguous", (scattered, by_likeness, (2, 3))),
         Case("half precision", (scattered.half(), by_likeness, (3, 2))),
     ]
 
@@ -373,8 +372,8 @@ def _maps():
 GRID = Exercise(
     solution=attend_on_grid,
     cases=_maps,
-    checked_on="8 cases: groups of all shapes, two pictures, wide and tall maps, scattered memory, "
-    "half precision. Groups may come in any order, and tokens in any order within a group",
+    checked_on="8 cases: groups of all shapes, two pictures, wide and tall maps, non-contiguous "
+    "tensors, half precision. Groups may come in any order, and tokens in any order within a group",
     allowed=(average, by_likeness, window_partition, window_reverse),
     hints=(
         "Along the height, which rows does a group take, and how far apart are they? Write it "
@@ -431,7 +430,8 @@ GRID = Exercise(
             _grid_added,
         ),
         Mistake(
-            "it gives the map back as it was: everything returns home, but `attend` was not asked.",
+            "it gives the map back as it was: everything returns home, but `attend` was never "
+            "called.",
             _grid_silent,
         ),
     ),
@@ -578,7 +578,7 @@ def _blocks():
             (tokens(1, 9, 10, 4), block(4, 1, (3, 5), (1, 2))),
         ),
         Case("a stand-in for drop path, which halves", (tokens(1, 4, 6, 4), halved)),
-        Case("scattered memory", (scattered, block(6, 2, (4, 5), (2, 2)))),
+        Case("a tensor that is not contiguous", (scattered, block(6, 2, (4, 5), (2, 2)))),
         Case("half precision", (tokens(1, 6, 7, 4).half(), block(4, 2, (3, 3), (1, 1)).half())),
     ]
 
@@ -587,7 +587,7 @@ BLOCK = Exercise(
     solution=block_forward,
     cases=_blocks,
     checked_on="9 blocks: with and without shift, padded maps, windows that are not square, drop "
-    "path on both branches, scattered memory, half precision",
+    "path on both branches, non-contiguous tensors, half precision",
     allowed=(
         *(pad_to_multiple, window_partition, window_reverse),
         *(cyclic_shift, reverse_cyclic_shift, shifted_window_mask),
@@ -597,7 +597,7 @@ BLOCK = Exercise(
         "Two lines do the equations, if a helper does the attention: norm, pad, roll, cut into "
         "windows, attend, and then all of it backwards. What is the reverse of each step, and in "
         "which order?",
-        "Attention wants windows as `(B*num_windows, N, C)`: `.flatten(1, 2)` behind the "
+        "Attention wants windows as `(B*num_windows, N, C)`: `.flatten(1, 2)` after the "
         "partition, and afterwards `.unflatten(1, block.window_size)`. The mask is made for the "
         "*padded* map, `shifted_window_mask(padded_H, padded_W, window_size, shift_size)`.",
         "The norm comes before the padding, the crop `[:, :H, :W]` at the very end of attention. "
@@ -628,7 +628,7 @@ BLOCK = Exercise(
             _block_rolled_twice,
         ),
         Mistake(
-            "the norms stand behind the branches. In Swin they stand in front: MLP(LN(z)).",
+            "the norms come after the branches. In Swin they come before: MLP(LN(z)).",
             _block_norms_behind,
         ),
         Mistake(
@@ -637,7 +637,7 @@ BLOCK = Exercise(
             _block_norms_the_sum,
         ),
         Mistake(
-            "the residual carries the normed map on. It is what came in that is added, not what "
+            "the residual carries the normalised map on. What came in is added, not what "
             "the norm made of it.",
             _block_norm_on_the_road,
         ),
@@ -658,7 +658,9 @@ BLOCK = Exercise(
             "Norm first, then pad.",
             _block_pads_first,
         ),
-        Mistake("`block.drop_path` is not asked. Each branch goes through it.", _block_never_drops),
+        Mistake(
+            "`block.drop_path` is never called. Each branch goes through it.", _block_never_drops
+        ),
         Mistake(
             "drop path takes the residual along. Only the branch goes through it.",
             _block_drops_the_road,

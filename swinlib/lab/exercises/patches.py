@@ -83,7 +83,7 @@ WEIGHT = Exercise(
             _read_channels_first,
         ),
         Mistake(
-            "it gives the channels last, (D, Ph, Pw, C). A convolution wants them right behind the "
+            "it gives the channels last, (D, Ph, Pw, C). A convolution wants them right after the "
             "filters.",
             _channels_stay_last,
         ),
@@ -213,7 +213,7 @@ def _images():
         Case("unlike steps", (colours, (3, 3), (2, 1))),
         Case("gaps between the patches", (colours, (2, 2), (3, 4))),
         Case("a patch as large as the picture", (colours, (7, 10), (1, 2))),
-        Case("a picture that does not lie in memory in order", (scattered, (4, 2), (1, 2))),
+        Case("a picture that is not contiguous", (scattered, (4, 2), (1, 2))),
         Case("half precision", (scattered.half(), (3, 3), (2, 1))),
     ]
 
@@ -222,7 +222,7 @@ OVERLAPPING = Exercise(
     solution=overlapping_patches,
     cases=_images,
     checked_on="9 cases: overlaps and gaps, pixels left over, two pictures, wide patches, unlike "
-    "steps, scattered memory, half precision",
+    "steps, non-contiguous tensors, half precision",
     hints=(
         "Take one axis first. A column of 7 pixels, Ph = 3, steps of 2: which rows are in the "
         "first patch, which in the second, and how many patches are there?",
@@ -376,7 +376,7 @@ def _kept():
         Case("no token missing", (tokens, places[:, :4].argsort(dim=1), filler, 4)),
         Case("a token of zeros, and one that adds up to zero", (nothing, two_places, filler, 5)),
         Case("every token missing", (tokens[:, :0], places[:, :0], filler, 5)),
-        Case("tokens that do not lie in memory in order", (scattered, places[:, 5:], far, 7)),
+        Case("tokens that are not contiguous", (scattered, places[:, 5:], far, 7)),
         Case("half precision", (scattered.half(), places[:, :2], far.half(), 9)),
     ]
 
@@ -385,7 +385,7 @@ BACK = Exercise(
     solution=put_back,
     cases=_kept,
     checked_on="8 cases: three pictures with places of their own, all tokens and none, tokens of "
-    "zeros, scattered memory, half precision",
+    "zeros, non-contiguous tensors, half precision",
     hints=(
         "Write it with two loops first, over pictures and over tokens: one line inside puts one "
         "token into its place. That is a right answer already.",
@@ -419,7 +419,7 @@ BACK = Exercise(
             _from_left_to_right,
         ),
         Mistake(
-            "the kept tokens stay at the front, and the filler comes behind them.", _at_the_front
+            "the kept tokens stay at the front, and the filler comes after them.", _at_the_front
         ),
         Mistake(
             "the places that nobody takes hold zeros. Put the filler there.", _zeros_for_the_rest
@@ -526,7 +526,7 @@ def _pictures():
         Case("a tall picture of four channels", (tall, 2)),
         Case("a patch as wide as the picture", (tall, 4)),
         Case("patches of a single pixel", (colours, 1)),
-        Case("a picture that does not lie in memory in order", (scattered, 4)),
+        Case("a picture that is not contiguous", (scattered, 4)),
         Case("half precision", (scattered.half(), 2)),
     ]
 
@@ -536,7 +536,7 @@ PATCHES = Exercise(
     cases=_pictures,
     forbidden=("unfold", "pixel_unshuffle"),
     checked_on="7 cases: wide and tall pictures, one, three and four channels, two at once, "
-    "patches of a single pixel, scattered memory, half precision",
+    "patches of a single pixel, non-contiguous tensors, half precision",
     hints=(
         "Loops are allowed: over rows and columns of patches, one slice and one `flatten` inside. "
         "That is a right answer already.",

@@ -81,7 +81,7 @@ def _entries():
         Case("the middle of the table", (84, (7, 7))),
         Case("a key that is up on the right", (96, (7, 7))),
         Case("the lesson's 2 x 5 window", (20, (2, 5))),
-        Case("a window that is higher than wide", (11, (5, 2))),
+        Case("a window that is taller than wide", (11, (5, 2))),
         Case("a window of a single row", (2, (1, 4))),
         Case("the last entry of a large table", (528, (12, 12))),
     ]
@@ -278,7 +278,7 @@ AXES = Exercise(
         ),
         Mistake(
             "every axis is multiplied by its own number of offsets. What counts is how many "
-            "numbers the axes *behind* it can make.",
+            "numbers the axes *after* it can make.",
             _index_own_factor,
             (_index_all_own_factors,),
         ),
@@ -438,7 +438,7 @@ def _tables():
         Case("a window that is not square", (numbers(3, 5, 3), (3, 5), (4, 6))),
         Case("unlike changes", (numbers(4, 3, 2), (4, 3), (2, 6))),
         Case("the same window again", (numbers(3, 4, 2), (3, 4), (3, 4))),
-        Case("a table that does not lie in memory in order", (scattered, (4, 3), (6, 5))),
+        Case("a table that is not contiguous", (scattered, (4, 3), (6, 5))),
         Case("half precision", (numbers(7, 7, 4).half(), (7, 7), (8, 8))),
         Case("the first stage of Swin-T, 7 x 7 to 12 x 12", (numbers(7, 7, 3), (7, 7), (12, 12))),
     ]
@@ -448,7 +448,7 @@ RESIZE = Exercise(
     solution=resize_table,
     cases=_tables,
     checked_on="9 tables: one head and several, smaller and larger windows, not square, unlike "
-    "changes, the same window, scattered memory, half precision",
+    "changes, the same window, non-contiguous tensors, half precision",
     hints=(
         "`F.interpolate` resizes pictures, (batch, channels, rows, columns). What of a table would "
         "you call its channels, and how many rows and columns has it?",
@@ -480,7 +480,7 @@ RESIZE = Exercise(
             _table_nearest,
         ),
         Mistake(
-            "it lays corner on corner, as with `align_corners=True`. The official code has False.",
+            "it aligns the corners, as with `align_corners=True`. The official code has False.",
             _table_corners,
         ),
         Mistake(
@@ -500,7 +500,7 @@ RESIZE = Exercise(
         ),
         Mistake(
             "it stretches one long line of numbers. The table is a picture: its rows and columns "
-            "must be resized each for itself.",
+            "must be resized separately.",
             _table_flat,
         ),
         Mistake(
@@ -544,8 +544,8 @@ def _some_windows():
     return [
         Case("the smallest window", ((2, 2),)),
         Case("a square window", ((3, 3),)),
-        Case("a window that is wider than high", ((2, 3),)),
-        Case("a window that is higher than wide", ((4, 2),)),
+        Case("a window that is wider than tall", ((2, 3),)),
+        Case("a window that is taller than wide", ((4, 2),)),
         Case("a single row", ((1, 4),)),
         Case("a single column", ((5, 1),)),
         Case("the window of the paper", ((7, 7),)),

@@ -20,34 +20,30 @@ def feature_pyramid(maps, lateral, smooth):
     return [layer(top) for layer, top in zip(smooth, tops, strict=True)]
 
 
-def _laterals(maps, lateral):
-    return [layer(x) for layer, x in zip(lateral, maps, strict=True)]
-
-
-def _smoothed(tops, smooth):
-    return [layer(top) for layer, top in zip(smooth, tops, strict=True)]
+def _each(layers, maps):
+    return [layer(x) for layer, x in zip(layers, maps, strict=True)]
 
 
 def _onto(coarse, fine, mode="nearest"):
     return F.interpolate(coarse, size=fine.shape[-2:], mode=mode)
 
 
-def _upwards(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+def upwards(maps, lateral, smooth):
+    tops = _each(lateral, maps)
     for i in range(len(tops) - 1):
         tops[i] = tops[i] + _onto(tops[i + 1], tops[i])
-    return _smoothed(tops, smooth)
+    return _each(smooth, tops)
 
 
 def _fine_into_coarse(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+    tops = _each(lateral, maps)
     for i in range(1, len(tops)):
         tops[i] = tops[i] + _onto(tops[i - 1], tops[i])
-    return _smoothed(tops, smooth)
+    return _each(smooth, tops)
 
 
 def _not_added(maps, lateral, smooth):
-    return _smoothed(_laterals(maps, lateral), smooth)
+    return _each(smooth, _each(lateral, maps))
 
 
 def _not_smoothed(maps, lateral, smooth):
@@ -55,7 +51,7 @@ def _not_smoothed(maps, lateral, smooth):
 
 
 def _smooth_goes_down(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+    tops = _each(lateral, maps)
     tops[-1] = smooth[-1](tops[-1])
     for i in range(len(tops) - 2, -1, -1):
         tops[i] = smooth[i](tops[i] + _onto(tops[i + 1], tops[i]))
@@ -63,17 +59,17 @@ def _smooth_goes_down(maps, lateral, smooth):
 
 
 def _smoothed_first(maps, lateral, smooth):
-    tops = _smoothed(_laterals(maps, lateral), smooth)
+    tops = _each(smooth, _each(lateral, maps))
     for i in range(len(tops) - 2, -1, -1):
         tops[i] = tops[i] + _onto(tops[i + 1], tops[i])
     return tops
 
 
 def _bilinear(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+    tops = _each(lateral, maps)
     for i in range(len(tops) - 2, -1, -1):
         tops[i] = tops[i] + _onto(tops[i + 1], tops[i], "bilinear")
-    return _smoothed(tops, smooth)
+    return _each(smooth, tops)
 
 
 def _coarse_first(maps, lateral, smooth):
@@ -85,16 +81,16 @@ def _finest_alone(maps, lateral, smooth):
 
 
 def _from_the_coarsest_only(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+    tops = _each(lateral, maps)
     tops = [top + _onto(tops[-1], top) for top in tops[:-1]] + tops[-1:]
-    return _smoothed(tops, smooth)
+    return _each(smooth, tops)
 
 
 def _mean(maps, lateral, smooth):
-    tops = _laterals(maps, lateral)
+    tops = _each(lateral, maps)
     for i in range(len(tops) - 2, -1, -1):
         tops[i] = (tops[i] + _onto(tops[i + 1], tops[i])) / 2
-    return _smoothed(tops, smooth)
+    return _each(smooth, tops)
 
 
 def _pyramids():
@@ -129,7 +125,7 @@ PYRAMID = Exercise(
     cases=_pyramids,
     checked_on="7 cases: one to four maps, not square, odd sides, several pictures",
     hints=(
-        "Three steps, one behind the other for all maps: `lateral[i]` brings every map to the same "
+        "Three steps, one after the other for all maps: `lateral[i]` brings every map to the same "
         "width; then sums; then `smooth[i]` on every sum.",
         "The sums begin at the coarsest map, which has nothing above it. The next finer one adds "
         "the *sum* above it, made as large as itself, so what the coarsest knows travels all the "
@@ -140,17 +136,17 @@ PYRAMID = Exercise(
     mistakes=(
         Mistake(
             "the sums go from the finest map to the coarsest, so each takes the map above it "
-            "before that one has heard of the next: the coarsest reaches its neighbour only. Begin "
+            "before that one has received the next: the coarsest reaches its neighbour only. Begin "
             "at the coarsest.",
-            _upwards,
+            upwards,
         ),
         Mistake(
-            "the coarse maps hear of the fine ones. It is the other way round: what is known from "
-            "afar, at the top, is added to where it is, below.",
+            "the fine maps are added to the coarse ones. It is the other way round: the coarse "
+            "maps, which know what is there, are added to the fine ones, which know where.",
             _fine_into_coarse,
         ),
         Mistake("nothing is added: every map stays what it was, at one width.", _not_added),
-        Mistake("the 3x3 convolutions, `smooth`, were not asked.", _not_smoothed),
+        Mistake("the 3x3 convolutions, `smooth`, were never called.", _not_smoothed),
         Mistake(
             "what is handed down has already been smoothed. The sums travel; each is smoothed "
             "once, on its way out.",
@@ -204,7 +200,7 @@ def _over_pictures(found, wanted, num_classes):
     return (both / (own + right - both)).nanmean(-1)
 
 
-def _recall(found, wanted, num_classes):
+def recall(found, wanted, num_classes):
     both, _, right = _parts(found, wanted, num_classes).sum(-1)
     return both / right
 
@@ -224,7 +220,7 @@ def _counted_twice(found, wanted, num_classes):
     return both / (own + right)
 
 
-def _absent_is_zero(found, wanted, num_classes):
+def absent_is_zero(found, wanted, num_classes):
     return iou_per_class(found, wanted, num_classes).nan_to_num(0.0)
 
 
@@ -301,7 +297,7 @@ IOU = Exercise(
         Mistake(
             "it divides by the tokens that *are* of the class, which is recall: whoever calls "
             "everything a cat gets 1 for cats. False alarms belong below the line too.",
-            _recall,
+            recall,
         ),
         Mistake(
             "it divides by the tokens that were *called* the class, which is precision: what was "
@@ -320,7 +316,7 @@ IOU = Exercise(
         Mistake(
             "a class that is nowhere gets 0, as if it had been missed. Nothing can be said of it: "
             "nan.",
-            _absent_is_zero,
+            absent_is_zero,
         ),
         Mistake(
             "a class that is nowhere gets 1, as if it had been found. Nothing can be said of it: "

@@ -7,6 +7,7 @@ import dis
 import inspect
 import io
 import random
+import signal
 import sys
 import sysconfig
 import threading
@@ -26,7 +27,9 @@ PACKAGE = str(Path(__file__).parents[2])  # the folder of swinlib
 # Code in these folders is nobody's answer.
 FOLDERS = ("stdlib", "platstdlib", "purelib", "platlib")
 LIBRARIES = (str(Path(torch.__file__).parent), *map(sysconfig.get_paths().get, FOLDERS))
-SECONDS = 10.0  # that an answer may take for all its cases
+SECONDS = 10.0  # of processor time that an answer may take for all its cases
+WAITING = 60.0  # seconds by the clock, for an answer that sleeps, which takes no processor time
+LOOK = 0.05  # seconds at least from one look at the clocks to the next
 PRINTED = 2000  # characters that are kept of what an answer prints
 
 
@@ -63,34 +66,53 @@ class Outcome:
 
 
 class OutOfTime(BaseException):
-    """Raised in an answer that takes too long; no `Exception`, which answers may catch."""
+    """Raised in an answer that computes too long; no `Exception`, which answers may catch."""
+
+
+class WaitedTooLong(OutOfTime):
+    """Raised in an answer that sleeps, or waits for what does not come."""
 
 
 class TimeLimit:
     """Raises OutOfTime in what runs inside the `with`, once all of them together took too long.
 
+    Processor time counts: by the clock a loaded machine would stop right answers. What sleeps takes
+    none, so there is a wider limit by the clock as well.
+
     The exception is set from another thread, which works on every system and in every thread; an
     alarm signal is neither there on Windows nor outside of the main thread. It arrives between two
-    instructions of Python, so a single long call into C ends first.
+    instructions of Python, so a single long call into C ends first; one that waits is woken as by
+    Ctrl+C, which the main thread alone can be.
+
+    Args:
+        computing, waiting: seconds of processor time, and by the clock.
     """
 
-    def __init__(self, seconds: float):
-        self.left = seconds
+    def __init__(self, computing: float, waiting: float):
+        self.clocks = {OutOfTime: time.process_time, WaitedTooLong: time.monotonic}
+        limits = zip(self.clocks.items(), (computing, waiting), strict=True)
+        self.ends = {error: clock() + seconds for (error, clock), seconds in limits}
 
     def __enter__(self):
-        self.lock, self.over, self.fired = threading.Lock(), threading.Event(), False
-        self.began, self.thread = time.monotonic(), threading.get_ident()
+        self.lock, self.over, self.fired = threading.Lock(), threading.Event(), None
+        self.thread = threading.get_ident()
         threading.Thread(target=self._wait, daemon=True).start()
         return self
 
+    def _left(self) -> dict[type[OutOfTime], float]:
+        return {error: end - self.clocks[error]() for error, end in self.ends.items()}
+
     def _wait(self):
-        seconds = max(0.0, self.left)
-        while not self.over.wait(seconds):
+        pause = LOOK
+        while not self.over.wait(max(pause, min(self._left().values()))):
+            gone = [error for error, left in self._left().items() if left <= 0]
             with self.lock:
-                if not self.over.is_set():
-                    self.fired = True
+                if not gone or self.over.is_set():
+                    continue
+                self.fired = gone[0]
+                if WaitedTooLong not in gone or not wake(self.thread):
                     raise_in(self.thread, OutOfTime)
-            seconds = 1.0  # once more for an answer with a bare `except` in its loop
+            pause = 1.0  # once more for an answer with a bare `except` in its loop
 
     def __exit__(self, *_):
         self.stop()
@@ -99,12 +121,22 @@ class TimeLimit:
         """The end; also of an exception that is already on its way, which arrives here."""
         with self.lock:
             self.over.set()
-        self.left -= time.monotonic() - self.began
-        self.began = time.monotonic()
         if self.fired:  # taking it back is no way: Python 3.11 hangs after that, if it is profiled
-            with contextlib.suppress(OutOfTime):
+            with contextlib.suppress(OutOfTime, KeyboardInterrupt):
                 for _ in range(1000):
                     pass
+
+
+def wake(thread: int) -> bool:
+    """Interrupt what a thread waits for, by a KeyboardInterrupt; whether that can be done."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if thread != threading.main_thread().ident or not usual:
+        return False
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGINT)
+    else:  # Windows wakes a sleep from any thread
+        signal.raise_signal(signal.SIGINT)
+    return True
 
 
 def raise_in(thread: int, error: type[BaseException]) -> None:
@@ -203,11 +235,13 @@ def attempt(
         stack.enter_context(contextlib.redirect_stderr(printed))
         before = [setting.get() for setting in SETTINGS]
         try:
-            with limit or contextlib.nullcontext(), watch or contextlib.nullcontext():
+            with watch or contextlib.nullcontext(), limit or contextlib.nullcontext():
                 result = function(*given)
             gradients = gradients_of(result, dict(zip(names, given, strict=True)))
         except BaseException as raised:  # whatever a learner's code may raise
             error = raised
+            if limit and limit.fired:  # what it raised on the way, such as a KeyboardInterrupt
+                error = limit.fired().with_traceback(raised.__traceback__)
         finally:
             if limit:
                 limit.stop()  # once more, should the exception have come on the way out

@@ -76,7 +76,7 @@ def _maps():
         Case("a shift of 0 along one axis", (numbers, (0, 3))),
         Case("two pictures that are not square, and channels", (wide, (2, 1))),
         Case("no shift at all", (wide, (0, 0))),
-        Case("a tensor that does not lie in memory in order", (scattered, (3, 2))),
+        Case("a tensor that is not contiguous", (scattered, (3, 2))),
         Case("half precision", (scattered.half(), (1, 4))),
     ]
 
@@ -85,8 +85,8 @@ ROLL = Exercise(
     solution=roll_by_slicing,
     cases=_maps,
     forbidden=("roll",),
-    checked_on="7 cases: unlike shifts, shifts of 0, two pictures, wide maps, scattered memory, "
-    "half precision",
+    checked_on="7 cases: unlike shifts, shifts of 0, two pictures, wide maps, non-contiguous "
+    "tensors, half precision",
     hints=(
         "Do one axis at a time: first the rows, then the columns of what came out.",
         "Along the rows the new map begins with row sh. Which rows come after the last one?",
@@ -118,7 +118,7 @@ ROLL = Exercise(
             _rolled_zeros,
         ),
         Mistake(
-            "both steps roll the same axis: once the rows and once the columns must.",
+            "both steps roll the same axis: one must roll the rows, the other the columns.",
             _rolled_rows_twice,
             (_rolled_columns_twice,),
         ),
@@ -510,12 +510,12 @@ MASK = Exercise(
         ),
         Mistake(
             "it adds the two motions, so that up and then left looks like left and then up. Either "
-            "axis must be compared for itself.",
+            "axis must be compared separately.",
             _mask_added,
         ),
         Mistake(
             "it multiplies the two motions, so that different ones look alike. Either axis must be "
-            "compared for itself.",
+            "compared separately.",
             _mask_multiplied,
         ),
         Mistake(
@@ -711,7 +711,7 @@ SHIFTED = Exercise(
     solution=shifted_window_mask,
     cases=_mask_settings,
     allowed=(window_partition,),
-    checked_on="7 settings: wide and high maps, shifts that are not half a window, no shift, "
+    checked_on="7 settings: wide and tall maps, shifts that are not half a window, no shift, "
     "28 x 28 tokens",
     hints=(
         "Two steps. First a label for every place of the rolled map (`label_regions`, or write it "

@@ -203,9 +203,9 @@ def _batches():
         Case("no smoothing", (logits, labels, 0.0)),
         Case("eight pictures, ten classes", (logits, labels, 0.1)),
         Case("logits of several hundreds", (logits * 100, labels, 0.1)),
-        Case("logits that do not lie in memory in order", (logits.T.contiguous().T, labels, 0.3)),
+        Case("logits that are not contiguous", (logits.T.contiguous().T, labels, 0.3)),
         Case("double precision", (logits.double(), labels, 0.05)),
-        Case("logits that are to learn", (logits.clone().requires_grad_(), labels, 0.1)),
+        Case("logits that require a gradient", (logits.clone().requires_grad_(), labels, 0.1)),
     ]
 
 
@@ -346,7 +346,7 @@ def _pairs():
         Case("five pictures, partners in a ring", (images, labels, 4, 0.6, partner)),
         Case("a share of 1", (images, labels, 4, 1.0, partner)),
         Case("bright pictures", (255 - images // 8, labels, 5, 0.5, partner)),
-        Case("pictures that do not lie in memory in order", (scattered, labels, 10, 0.9, partner)),
+        Case("pictures that are not contiguous", (scattered, labels, 10, 0.9, partner)),
     ]
 
 
@@ -354,7 +354,7 @@ MIXUP = Exercise(
     solution=mix_pictures,
     cases=_pairs,
     checked_on="6 batches: shares that leave fractions, partners in a ring, bright pictures, a "
-    "share of 1, scattered memory",
+    "share of 1, non-contiguous tensors",
     hints=(
         "A mixed picture shows two things, so its target must name both, in the same shares.",
         "`F.one_hot(labels, num_classes)` turns labels into targets that can be mixed. What comes "
@@ -377,7 +377,7 @@ MIXUP = Exercise(
             "pictures and targets are mixed in opposite shares.",
             _target_share_swapped,
         ),
-        Mistake("the mixture is cut off to whole numbers. It is to stay float32.", _cut_off),
+        Mistake("the mixture is truncated to whole numbers. It is to stay float32.", _cut_off),
         Mistake(
             "fractions are lost before the sum, so that mixtures come out too dark. Turn the "
             "pictures into float32 first.",
@@ -635,7 +635,7 @@ EPOCH = Exercise(
         ),
         Mistake("the gradients are not clipped.", _epoch_unclipped),
         Mistake(
-            "each number of the gradient is cut off by itself, which turns its direction. Clip the "
+            "each number of the gradient is clipped by itself, which turns its direction. Clip the "
             "length of the whole gradient: `clip_grad_norm_`.",
             _epoch_clipped_by_value,
         ),
@@ -667,12 +667,12 @@ EPOCH = Exercise(
             _epoch_mean_of_means,
         ),
         Mistake(
-            "the model stays in eval mode. Say that it is training.",
+            "the model stays in eval mode. Call `model.train()`.",
             _epoch_in_eval_mode,
         ),
         Mistake(
             "nothing is learned: every batch meets the weights as they were at the start. Is there "
-            "one model for all batches, and a step of its own optimiser behind `backward`, before "
+            "one model for all batches, and a step of its own optimiser after `backward`, before "
             "the gradients are cleared?",
             _epoch_without_steps,
         ),
@@ -682,7 +682,7 @@ EPOCH = Exercise(
             _epoch_without_last,
         ),
         Mistake(
-            "there is a softmax in front of `F.cross_entropy`, which has one inside.",
+            "there is a softmax before `F.cross_entropy`, which has one inside.",
             _epoch_softmax_twice,
         ),
     ),

@@ -89,7 +89,7 @@ def _numbers():
         Case("another place in the first window", (0, 3, 4, 6, (2, 2))),
         Case("a window of the second picture", (7, 2, 4, 6, (2, 2))),
         Case("windows that are not square", (9, 4, 6, 12, (2, 3))),
-        Case("a map that is higher than wide", (20, 5, 12, 6, (3, 2))),
+        Case("a map that is taller than wide", (20, 5, 12, 6, (3, 2))),
         Case("a window as large as the map", (3, 17, 4, 6, (4, 6))),
         Case("windows of a single token", (11, 0, 2, 3, (1, 1))),
         Case("the last token of 128 maps", (8191, 48, 56, 56, (7, 7))),
@@ -100,7 +100,7 @@ FIND = Exercise(
     solution=find_token,
     cases=_numbers,
     allowed=(reference.window_partition,),
-    checked_on="8 tokens: of later pictures, of wide and high maps, in windows that are not "
+    checked_on="8 tokens: of later pictures, of wide and tall maps, in windows that are not "
     "square, as large as the map, or a single token",
     hints=(
         "Work from the outside to the inside: which picture, then which window of it, then which "
@@ -180,7 +180,7 @@ def _video(x, window_size, order):
     return x.permute(order).reshape(-1, Mt, Mh, Mw, C)
 
 
-def _video_reshaped(x, window_size):
+def _reshaped(x, window_size):
     return x.reshape(-1, *window_size, x.shape[-1])
 
 
@@ -241,7 +241,7 @@ def _videos():
         Case("two videos, and three unlike sides", (two, (2, 3, 4))),
         Case("windows of a single frame", (two, (1, 3, 2))),
         Case("windows as long as the video", (two, (4, 2, 12))),
-        Case("a tensor that does not lie in memory in order", (scattered, (3, 2, 6))),
+        Case("a tensor that is not contiguous", (scattered, (3, 2, 6))),
         Case("half precision", (scattered.half(), (2, 6, 3))),
     ]
 
@@ -250,21 +250,21 @@ VIDEO = Exercise(
     solution=partition_video,
     cases=_videos,
     checked_on="7 videos: two at once, windows of three unlike sides, of a single frame, as long "
-    "as the video, scattered memory, half precision",
+    "as the video, non-contiguous tensors, half precision",
     allowed=(reference.window_partition,),
     hints=(
         "Time is one more axis that is cut as rows and columns are. Which two numbers does frame t "
         "become?",
         "Split all three axes: (B, T/Mt, Mt, H/Mh, Mh, W/Mw, Mw, C). Which of these eight say "
         "which window it is, and which say where in the window?",
-        "Those that say which window go to the front, behind B, in the order time, rows, columns: "
+        "Those that say which window go to the front, after B, in the order time, rows, columns: "
         "dimensions 0, 1, 3 and 5. Then the others, and one `reshape`.",
     ),
     mistakes=(
         Mistake(
             "it reads the memory in pieces of a window's size. A window lies scattered in memory: "
             "its axes must be split and moved before they are merged.",
-            _video_reshaped,
+            _reshaped,
         ),
         Mistake(
             "every frame is cut by itself. A window reaches over Mt frames.",
@@ -344,10 +344,6 @@ def _grid_takes_turns(x, grid_size):
     return _grid(x, grid_size, (2, 4, 0, 1, 3, 5))
 
 
-def _grid_reshaped(x, grid_size):
-    return x.reshape(-1, *grid_size, x.shape[-1])
-
-
 def _grid_rows_only(x, grid_size):
     B, H, W, C = x.shape
     Gh, Gw = grid_size
@@ -377,7 +373,7 @@ def _maps():
         Case("two pictures, and channels", (wide, (3, 2))),
         Case("a grid as large as the map", (wide, (6, 12))),
         Case("a grid of a single token", (wide, (1, 1))),
-        Case("a tensor that does not lie in memory in order", (scattered, (2, 3))),
+        Case("a tensor that is not contiguous", (scattered, (2, 3))),
         Case("half precision", (scattered.half(), (6, 3))),
     ]
 
@@ -386,14 +382,14 @@ GRID = Exercise(
     solution=partition_grid,
     cases=_maps,
     checked_on="7 maps: two pictures, channels, grids that are not square, as large as the map or "
-    "a single token, scattered memory, half precision",
+    "a single token, non-contiguous tensors, half precision",
     allowed=(reference.window_partition,),
     hints=(
         "Take a single axis of 6 tokens and Gw = 2. The windows are (0, 3), (1, 4) and (2, 5). "
         "Which number stays the same within a window: j // 3 or j % 3?",
         "Split an axis of H into (Gh, H/Gh). Now the *second* part says which window it is, and "
         "the first where in the window.",
-        "`x.reshape(B, Gh, H // Gh, Gw, W // Gw, C)`. Dimensions 2 and 4 go to the front, behind "
+        "`x.reshape(B, Gh, H // Gh, Gw, W // Gw, C)`. Dimensions 2 and 4 go to the front, after "
         "B, and 1 and 3 after them.",
     ),
     mistakes=(
@@ -425,7 +421,7 @@ GRID = Exercise(
         Mistake(
             "it reads the memory in pieces of a window's size. What says which window it is must "
             "first come to the front.",
-            _grid_reshaped,
+            _reshaped,
         ),
         Mistake(
             "the rows of a window lie apart, but its columns are neighbours. Both must spread.",
@@ -506,10 +502,10 @@ def _maps_to_cut():
     return [
         Case("the lesson's 4 x 6 grid", (numbers, 2)),
         Case("two pictures of two channels", (two, 3)),
-        Case("three maps that are higher than wide", (tall, 2)),
+        Case("three maps that are taller than wide", (tall, 2)),
         Case("a window as wide as the map", (tall, 4)),
         Case("windows of a single token", (two, 1)),
-        Case("a tensor that does not lie in memory in order", (scattered, 4)),
+        Case("a tensor that is not contiguous", (scattered, 4)),
         Case("half precision", (scattered.half(), 2)),
     ]
 
@@ -517,8 +513,8 @@ def _maps_to_cut():
 PARTITION = Exercise(
     solution=window_partition,
     cases=_maps_to_cut,
-    checked_on="7 maps: wide and high, one to three at once, windows as wide as the map or of a "
-    "single token, scattered memory, half precision",
+    checked_on="7 maps: wide and tall, one to three at once, windows as wide as the map or of a "
+    "single token, non-contiguous tensors, half precision",
     hints=(
         "The loop of section 2, over pictures as well, and `torch.stack`: that is a right answer "
         "already.",
@@ -623,7 +619,7 @@ def _windows_to_join():
         Case(case.what, (window_partition(*case.args), case.args[1], *case.args[0].shape[1:3]))
         for case in _maps_to_cut()[:-2]
     ] + [
-        Case("windows that do not lie in memory in order", (_scattered(12, 4, 4, 3), 4, 8, 12)),
+        Case("windows that are not contiguous", (_scattered(12, 4, 4, 3), 4, 8, 12)),
         Case("half precision", (_scattered(6, 3, 3, 2).half(), 3, 9, 6)),
     ]
 
@@ -636,8 +632,8 @@ def _scattered(n, M, N, C):
 REVERSE = Exercise(
     solution=window_reverse,
     cases=_windows_to_join,
-    checked_on="7 maps: wide and high, one to three at once, windows as wide as the map or of a "
-    "single token, scattered memory, half precision",
+    checked_on="7 maps: wide and tall, one to three at once, windows as wide as the map or of a "
+    "single token, non-contiguous tensors, half precision",
     hints=(
         "First give every window its place: the first axis is pictures, rows of windows and "
         "columns of windows, in this order. How many of each?",

@@ -8,7 +8,7 @@ from torch import Tensor
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, panels
+from swinlib.lab.style import ACCENT, CALM, INK, bare, frame, marked, panels, titled
 
 
 def arrows(queries: list[list[float]], keys: list[list[float]]) -> None:
@@ -150,8 +150,8 @@ def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
         heads: names of the heads.
     """
     three, H, N, d = after.shape
-    figure = plt.figure(figsize=(8.4, 4.3), layout="constrained")
-    top, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
+    figure = plt.figure(figsize=(8.4, 4.1), layout="constrained")
+    top, below = figure.subfigures(2, 1)
     ax = top.subplots()
     of_head = (torch.arange(3 * H * d) // d % H).expand(N, -1)
     cuts = range(H * d, 3 * H * d, H * d)
@@ -196,8 +196,9 @@ def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict)
     for row, (i, j) in enumerate(queries):
         ax, *others = axes[row * columns : (row + 1) * columns]
         show_image(ax, image)
-        ax.set_title("the query patch", fontsize=9.5)
-        _frame(ax, (i - 0.3) * patch - 0.5, (j - 0.3) * patch - 0.5, 1.6 * patch)
+        titled(ax, "the query patch")
+        side = 1.6 * patch
+        frame(ax, (j - 0.3) * patch - 0.5, (i - 0.3) * patch - 0.5, side, side)
         for ax, (name, weights) in zip(others, heads.items(), strict=True):
             h, w = weights.shape[-2:]
             attended = weights[i * w + j]
@@ -205,10 +206,9 @@ def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict)
             ax.imshow(
                 attended * h * w, cmap="viridis", vmin=0, vmax=max(most, 3), extent=(0, w, h, 0)
             )
-            _frame(ax, i - 0.3, j - 0.3, 1.6)
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-            ax.set_title(f"{name}\nlargest {most:.1f} / N", fontsize=9.5)
+            frame(ax, j - 0.3, i - 0.3, 1.6, 1.6)
+            bare(ax)
+            titled(ax, f"{name}\nlargest {most:.1f} / N")
     show(
         figure,
         f"The photograph with a query patch framed, and its attention maps, for {len(queries)} "
@@ -217,26 +217,18 @@ def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict)
     )
 
 
-def _frame(ax, top: float, left: float, side: float) -> None:
-    """A square in the accent colour on white, visible on any picture."""
-    for colour, linewidth in (("white", 4), (ACCENT, 2)):
-        ax.add_patch(
-            Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=linewidth)
-        )
-
-
 def damage(pictures: dict[str, Tensor]) -> None:
     """What several versions make of one picture, in two rows.
 
     Args:
-        pictures: title to (3, H, W) from 0 to 1.
+        pictures: title to (3, H, W) from 0 to 1; the first is the right one.
     """
     H, W = next(iter(pictures.values())).shape[1:]
     columns = -(-len(pictures) // 2)
     figure, axes = panels(columns, 2, width=2.2, height=2.2 * H / W + 0.3)
-    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
+    for ax, (title, image) in zip(axes, marked(pictures).items(), strict=True):
         show_image(ax, image)
-        ax.set_title(title, fontsize=10)
+        titled(ax, title)
     show(
         figure,
         f"What {len(pictures)} versions of attention make of the photograph: {listing(pictures)}.",

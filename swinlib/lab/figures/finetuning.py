@@ -4,24 +4,23 @@ import matplotlib.pyplot as plt
 from torch import Tensor
 
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, panels
+from swinlib.lab.style import ACCENT, CALM, INK, bare, panels, titled
 
 
 def rates(shares: dict[str, float]) -> None:
-    """The learning rate of each part as a bar, from the pictures to the head; a log scale.
+    """The learning rate of each part as a dot, from the pictures to the head; a log scale.
 
     Args:
         shares: part to its share of the configuration's rate.
     """
     figure, ax = plt.subplots(figsize=(7.4, 2.6), layout="constrained")
-    colours = [ACCENT if name == "head" else CALM for name in shares]
-    ax.bar(range(len(shares)), list(shares.values()), color=colours)
+    ax.plot(list(shares), list(shares.values()), "o:", color=CALM, linewidth=1)
     for place, share in enumerate(shares.values()):
-        ax.text(place, share * 1.08, f"{share:.2g}", ha="center", va="bottom", fontsize=9)
-    ax.set_xticks(range(len(shares)), list(shares), fontsize=9, rotation=30, ha="right")
+        ax.text(place, share * 1.2, f"{share:.2g}", ha="center", va="bottom", fontsize=9)
+    ax.tick_params("x", labelsize=9)
     ax.set(yscale="log", ylabel="share of the rate", ylim=(None, 2.5 * max(shares.values())))
-    told = listing(f"{name} {share:.2g}" for name, share in shares.items())
-    show(figure, f"Bars of the learning rate, from the pictures to the head: {told}.")
+    told = listing(f"{' '.join(name.split())} {share:.2g}" for name, share in shares.items())
+    show(figure, f"Dots, the learning rate from the pictures to the head: {told}.")
 
 
 def arms(accuracies: dict[str, list[float]], chance: float) -> None:
@@ -58,13 +57,15 @@ def tables(heads: dict[str, Tensor]) -> None:
     reach = max(float(table.abs().max()) for table in heads.values())
     for ax, (title, table) in zip(axes, heads.items(), strict=True):
         shown = ax.imshow(table, cmap="PuOr", vmin=-reach, vmax=reach)
-        ax.set(title=title, xticks=[], yticks=[])
-        ax.title.set_fontsize(9)
+        titled(ax, title)
+        bare(ax)
     figure.colorbar(shown, ax=axes, shrink=0.7, label="bias")
     told = listing(
         f"{title}, {len(table)} x {len(table)} offsets" for title, table in heads.items()
     )
-    show(figure, f"Bias tables as pictures: {told}. The same shape on grids of another fineness.")
+    show(
+        figure, f"Bias tables as pictures: {told}. The same shape on grids of different resolution."
+    )
 
 
 def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
@@ -83,10 +84,10 @@ def looked_at(rows: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
         for ax, (title, seen) in zip(own[1:], maps.items(), strict=True):
             shown = ax.imshow(seen, cmap="viridis", vmin=0, vmax=2)
             if number == 0:
-                ax.set_title(title, fontsize=9)
+                titled(ax, title)
         for ax in own:
-            ax.set(xticks=[], yticks=[])
-    figure.colorbar(shown, ax=axes, shrink=0.7, label="1: an even share")
+            bare(ax)
+    figure.colorbar(shown, ax=axes, shrink=0.7, label="in even shares")
     show(
         figure,
         f"{listing(rows)}: a picture, and how much each of its tokens is looked at in "

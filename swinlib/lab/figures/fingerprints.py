@@ -8,22 +8,21 @@ from torch import Tensor
 from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.fingerprints import PLACES, SIDE, VARIANTS, WINDOW, Variant, by_place
 from swinlib.lab.showing import WIDEST, listing, show
-from swinlib.lab.style import ACCENT, INK
+from swinlib.lab.style import ACCENT, INK, bare
 
 COLOURS = "cividis"
 SHIFT = WINDOW // 2
 
 
-def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
-    """One map for each variant, its windows drawn in, its numbers by place below.
+def fingerprints(shares: dict[str, Tensor]) -> None:
+    """One map for each variant, three in a row, its windows drawn in, its numbers by place below.
 
     Args:
         shares: a name in `VARIANTS` to ``(SIDE, SIDE)`` or ``(seeds, SIDE, SIDE)``, the share of
-            test maps in which a token answers rightly; of several seeds the map shows the mean and
-            the numbers give the lowest and the highest.
-        columns: panels in a row.
+            test maps in which a token answers correctly; of several seeds the map shows the mean
+            and the numbers give the lowest and the highest.
     """
-    columns = min(columns, len(shares))
+    columns = min(3, len(shares))
     rows = -(-len(shares) // columns)
     size = (min(WIDEST, 2.35 * columns + 0.9), 3.3 * rows + 0.35)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
@@ -33,7 +32,7 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
         maps = maps if maps.ndim == 3 else maps[None]
         picture = ax.imshow(maps.mean(0), cmap=COLOURS, vmin=0, vmax=1, extent=(0, SIDE, SIDE, 0))
         _draw_windows(ax, VARIANTS[name])
-        ax.set(xticks=[], yticks=[])
+        bare(ax)
         ax.set_title(VARIANTS[name].title, fontsize=10.5)
         ax.set_xlabel(_numbers(maps), fontsize=8.5, family="DejaVu Sans Mono", loc="left")
     bar = figure.colorbar(picture, ax=axes, shrink=0.75 / rows**0.5, pad=0.02, aspect=18)
@@ -46,7 +45,7 @@ def fingerprints(shares: dict[str, Tensor], columns: int = 3) -> None:
     figure.legend(handles=lines, loc="outside lower center", ncols=2)
     show(
         figure,
-        "Maps of the share of test maps in which each token answers rightly: "
+        "Maps of the share of test maps in which each token answers correctly: "
         + listing(
             f"{VARIANTS[name].title}, {maps.mean():.2f} on average" for name, maps in shares.items()
         )

@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS, tint
+from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS, bare, tint
 
 
 def draw_grid(
@@ -50,7 +50,8 @@ def draw_grid(
         ax.vlines(range(1, W), 0, H, color="white", linewidth=0.8)
     ax.hlines(list(row_cuts), 0, W, color=INK, linewidth=2.2)
     ax.vlines(list(column_cuts), 0, H, color=INK, linewidth=2.2)
-    ax.add_patch(Rectangle((0, 0), W, H, fill=False, edgecolor=INK, linewidth=2.2, clip_on=False))
+    edge = {"fill": False, "edgecolor": INK, "linewidth": 2.2, "clip_on": False}
+    ax.add_patch(Rectangle((0, 0), W, H, zorder=2.5, **edge))  # above the white lines
 
     if values is not None:
         if fontsize is None:
@@ -70,9 +71,10 @@ def draw_grid(
                     color="white" if dark else INK,
                 )
     for i, j in highlight:
-        ax.add_patch(Rectangle((j, i), 1, 1, fill=False, edgecolor=ACCENT, linewidth=3, zorder=5))
-    ax.set(xticks=[], yticks=[], title=title)
-    ax.spines[:].set_visible(False)
+        line = 3 if max(H, W) <= 16 else 2
+        ax.add_patch(Rectangle((j, i), 1, 1, fill=False, ec=ACCENT, linewidth=line, zorder=5))
+    ax.set_title(title)
+    bare(ax)
 
 
 def _cell_colours(H, W, regions, shades, cmap, vmin, vmax):

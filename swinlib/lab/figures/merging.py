@@ -8,7 +8,18 @@ from torch import Tensor
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels, tint
+from swinlib.lab.style import (
+    ACCENT,
+    CALM,
+    INK,
+    PALE,
+    REGION_COLOURS,
+    bare,
+    marked,
+    panels,
+    tint,
+    titled,
+)
 
 # The colour of each place in a neighbourhood: top left, bottom left, top right, bottom right.
 PLACES = ("top left", "bottom left", "top right", "bottom right")
@@ -80,17 +91,19 @@ def quarter_pictures(image: Tensor, parts: list[Tensor], difference: Tensor) -> 
         difference: (H/2, W/2), between the first and the last.
     """
     h, w = difference.shape
-    figure = plt.figure(figsize=(8.4, 3.75), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1, 1.12))
-    show_image(left.subplots(), image, f"{2 * h} x {2 * w} pixels")
-    for number, ax in enumerate(middle.subplots(2, 2).T.flat):
-        show_image(ax, parts[number])
-        ax.set_title(f"{number + 1}. {PLACES[number]}", fontsize=9)
-    ax = right.subplots()
-    drawn = ax.imshow(difference, cmap="cividis", vmin=0)
-    ax.set(xticks=[], yticks=[], title="picture 1 against picture 4")
-    ax.spines[:].set_visible(False)
-    right.colorbar(drawn, ax=ax, label="difference, 0 to 1", fraction=0.05, pad=0.02)
+    places = [["whole", 0, 2, "difference"], ["whole", 1, 3, "difference"]]
+    figure, axes = plt.subplot_mosaic(
+        places, figsize=(8.4, 3.6), width_ratios=(2, 1, 1, 2), layout="constrained"
+    )
+    show_image(axes["whole"], image)
+    titled(axes["whole"], f"{2 * h} x {2 * w} pixels")
+    for number, part in enumerate(parts):
+        show_image(axes[number], part)
+        titled(axes[number], f"{number + 1}. {PLACES[number]}")
+    drawn = axes["difference"].imshow(difference, cmap="cividis", vmin=0)
+    titled(axes["difference"], "picture 1 against picture 4")
+    bare(axes["difference"])
+    figure.colorbar(drawn, ax=list(axes.values()), label="difference, 0 to 1", aspect=30, pad=0.01)
     show(
         figure,
         f"A picture of {2 * h} × {2 * w} pixels, the four pictures of {h} × {w} inside it, and a "
@@ -147,18 +160,18 @@ def exhibits(pictures: dict[str, Tensor], size: tuple[int, int]) -> None:
     """Small pictures in a row, each in a frame as large as it should be.
 
     Args:
-        pictures: title to (3, H, W).
+        pictures: title to (3, H, W); the first is the right one.
         size: (H, W) of the frame.
     """
     figure, axes = panels(len(pictures), width=1.68, height=1.68 * size[0] / size[1] + 0.6)
-    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+    for ax, (title, picture) in zip(axes, marked(pictures).items(), strict=True):
         H, W = picture.shape[1:]
         ax.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy(), extent=(0, W, H, 0))
         frame = {"fill": False, "edgecolor": ACCENT, "linewidth": 1.5, "clip_on": False}
         ax.add_patch(Rectangle((0, 0), size[1], size[0], **frame))
-        ax.set(xticks=[], yticks=[], xlim=(0, size[1]), ylim=(size[0], 0))
-        ax.set_title(title, fontsize=9.5)
-        ax.spines[:].set_visible(False)
+        ax.set(xlim=(0, size[1]), ylim=(size[0], 0))
+        titled(ax, title)
+        bare(ax)
     show(
         figure,
         f"The face after merging by {len(pictures)} versions, in a frame of the right size: "
@@ -210,9 +223,9 @@ def pyramid(
         ax.vlines(range(step, w * stride, step), 0, h * stride, **lines)
         corner = (pixel[1] // step * step, pixel[0] // step * step)
         ax.add_patch(Rectangle(corner, step, step, fill=False, ec=ACCENT, lw=3, zorder=5))
-        ax.set(xticks=[], yticks=[], ylim=(tallest, 0))
-        ax.set_title(f"{title}\n{h} x {w} tokens\na window: {step} pixels", fontsize=9)
-        ax.spines[:].set_visible(False)
+        ax.set_ylim(tallest, 0)
+        titled(ax, f"{title}\n{h} x {w} tokens\na window: {step} pixels")
+        bare(ax)
     show(
         figure,
         "The photograph at every stage, each token in one colour, with the windows and one of them "
@@ -247,8 +260,8 @@ def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) 
         axes[1].bar(names, values, bottom=bottom, label=part, width=0.65, **style)
         bottom = [b + v for b, v in zip(bottom, values, strict=True)]
     axes[1].set(title="cost of one block: nearly the same", ylabel="million multiply-adds")
-    axes[1].set_ylim(0, 1.35 * max(bottom))
-    axes[1].legend(fontsize=8.5, ncols=3, loc="upper center", columnspacing=1.2)
+    axes[1].set_ylim(0, 1.55 * max(bottom))
+    axes[1].legend(fontsize=8.5, loc="upper left", reverse=True)
     for ax in axes:
         ax.tick_params(axis="x", labelsize=8.5)
     show(
@@ -256,33 +269,4 @@ def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) 
         f"Bars for each stage. Left, numbers in its map: {listing(f'{n:,}' for n in numbers)}. "
         "Right, the cost of a "
         f"block on it, made of {listing(costs)}: nearly the same at every stage.",
-    )
-
-
-def footprints(maps: dict[str, Tensor], windows: list[int], token: tuple[int, int]) -> None:
-    """Which tokens of the first map a token of each stage has seen.
-
-    Args:
-        maps: title to (H, W) of bool.
-        windows: side of the stage's window, in tokens of the first map.
-        token: (row, column) in the first map that the asked token covers.
-    """
-    figure, axes = panels(len(maps), width=2.4, height=2.85)
-    for ax, (title, seen), window in zip(axes, maps.items(), windows, strict=True):
-        draw_grid(
-            ax,
-            shades=seen.float(),
-            cmap="Blues",
-            vmin=0,
-            vmax=1.6,
-            window_size=window,
-            highlight=[token],
-        )
-        side = int(seen.any(0).sum())
-        ax.set_title(f"{title}\nsees {side} x {side} = {int(seen.sum())}", fontsize=9.5)
-    show(
-        figure,
-        f"What the token that covers row {token[0]}, column {token[1]} has seen of the first map: "
-        + listing(f"{title}, {int(seen.sum())} tokens" for title, seen in maps.items())
-        + ".",
     )

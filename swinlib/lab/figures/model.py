@@ -9,7 +9,18 @@ from torch import Tensor
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
+from swinlib.lab.style import (
+    ACCENT,
+    CALM,
+    INK,
+    PALE,
+    bare,
+    frame,
+    in_percent,
+    panels,
+    tint,
+    titled,
+)
 
 
 def moved_outputs(maps: dict[str, Tensor], token: tuple[int, int], window: int) -> None:
@@ -36,7 +47,7 @@ def moved_outputs(maps: dict[str, Tensor], token: tuple[int, int], window: int) 
             highlight=[token] if picture == 0 else [],
             fontsize=7,
         )
-        ax.set_title(f"{title}, picture {picture}\n{int(moved[picture].sum())} move", fontsize=9)
+        titled(ax, f"{title}, picture {picture}\n{int(moved[picture].sum())} move")
     show(
         figure,
         f"Maps of {B} pictures with ≠ in the tokens whose outputs move when the token at row "
@@ -162,12 +173,10 @@ def maps_and_windows(rows: dict[str, list[tuple]], window: int) -> None:
         ax.vlines([j * unit for j in range(0, pw + 1, window)], 0, ph * unit, color=INK, lw=1.1)
         ax.hlines([i * unit for i in range(0, ph + 1, window)], 0, pw * unit, color=INK, lw=1.1)
         reach = 0.02 + max(row[3] / row[0] for row in sizes)  # the row's most padded map
-        ax.set(xlim=(-0.02, reach), ylim=(reach, -0.02), aspect="equal", xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        ax.set(xlim=(-0.02, reach), ylim=(reach, -0.02), aspect="equal")
+        bare(ax)
         plural = "window" if windows == 1 else "windows"
-        ax.set_title(
-            f"stage {stage + 1}: {windows} {plural}\n{h} x {w}, {channels} channels", fontsize=9
-        )
+        titled(ax, f"stage {stage + 1}: {windows} {plural}\n{h} x {w}, {channels} channels")
         if stage == 0:
             ax.set_ylabel(name, fontsize=10)
     figure.legend(
@@ -209,7 +218,7 @@ def where_it_goes(names: list[str], shares: dict[str, list[float]]) -> None:
         labels = [f"{value:.0%}" if value >= 0.005 else "<1%" for value in values]
         ax.bar_label(bars, labels=labels, fontsize=8.5, padding=2)
     ax.set(xticks=range(len(names)), xticklabels=names, ylabel="share of the whole model")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    in_percent(ax)
     ax.set_ylim(0, 1.12 * max(max(values) for values in shares.values()))
     ax.legend()
     show(
@@ -225,7 +234,7 @@ def where_it_goes(names: list[str], shares: dict[str, list[float]]) -> None:
 
 
 def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
-    """A photograph and the strength of its feature maps.
+    """A picture and the strength of its feature maps.
 
     Args:
         image: (3, H, W) from 0 to 1.
@@ -233,13 +242,12 @@ def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
     """
     H, W = image.shape[1:]
     figure, axes = panels(len(maps) + 1, width=1.95, height=1.95 * H / W + 0.55)
-    show_image(axes[0], _few_greys(image.mean(0, keepdim=True)).expand(3, -1, -1))
-    axes[0].set_title("the photograph\n" + f"{H} x {W} pixels", fontsize=9)
+    show_image(axes[0], image.mean(0, keepdim=True).expand(3, -1, -1))
+    titled(axes[0], f"the picture\n{H} x {W} pixels")
     for ax, (title, x) in zip(axes[1:], maps.items(), strict=True):
         ax.imshow(x, cmap="viridis", extent=(0, W, H, 0))
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(title, fontsize=9)
-        ax.spines[:].set_visible(False)
+        titled(ax, title)
+        bare(ax)
     bar = figure.colorbar(ax.images[0], ax=axes, location="bottom", shrink=0.35, aspect=30)
     bar.set_ticks(ax.images[0].get_clim(), labels=["like the mean token", "unlike it"])
     bar.ax.tick_params(length=0)
@@ -249,11 +257,6 @@ def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
         "mean token each "
         f"token is: {listing(maps)}.",
     )
-
-
-def _few_greys(image: Tensor, levels: int = 14) -> Tensor:
-    """The same image in fewer greys, which keeps the notebook's file small."""
-    return (image * levels).round() / levels
 
 
 def attention_on_photograph(
@@ -274,7 +277,7 @@ def attention_on_photograph(
     """
     H, W = image.shape[1:]
     top, bottom, left, right = (0, H, 0, W) if crop is None else crop
-    grey = _few_greys(0.25 + 0.75 * image.mean(0))
+    grey = 0.25 + 0.75 * image.mean(0)
     width = 8.4 / columns
     height = width * (bottom - top) / (right - left) + 0.35
     figure, axes = panels(columns, -(-len(maps) // columns), width=width, height=height)
@@ -286,13 +289,10 @@ def attention_on_photograph(
         seen = weights.masked_fill(weights < 1e-12, float("nan"))
         shown = ax.imshow(seen, cmap="viridis", vmin=0, alpha=0.72, extent=(0, W, H, 0))
         i, j = int(token[0] * h / H), int(token[1] * w / W)
-        place = Rectangle(
-            (j * W / w, i * H / h), W / w, H / h, fill=False, edgecolor=ACCENT, linewidth=2.2
-        )
-        ax.add_patch(place)
-        ax.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top))
-        ax.set_title(title, fontsize=9)
-        ax.spines[:].set_visible(False)
+        frame(ax, j * W / w, i * H / h, W / w, H / h)
+        ax.set(xlim=(left, right), ylim=(bottom, top))
+        titled(ax, title)
+        bare(ax)
     bar = figure.colorbar(shown, ax=axes[: len(maps)], location="bottom", shrink=0.3, aspect=30)
     bar.set_ticks(shown.get_clim(), labels=["weight 0", "the panel's largest"])
     bar.ax.tick_params(length=0)
@@ -330,9 +330,8 @@ def who_attends(
         i, j = token
         ax.add_patch(Rectangle((j, i), 1, 1, facecolor="white", edgecolor=INK, lw=2.2, zorder=5))
         ax.text(j + 0.5, i + 0.55, "?", ha="center", va="center", fontsize=9, color=INK, zorder=6)
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(title, fontsize=9.5)
-        ax.spines[:].set_visible(False)
+        titled(ax, title)
+        bare(ax)
     show(
         figure,
         f"What the token at row {token[0]}, column {token[1]} can attend to in one block: "
@@ -358,7 +357,7 @@ def differences(depths: list[int], curves: dict[str, list[float]]) -> None:
         ylim=(-0.03, 1.08),
         title="how much the tokens of a map differ from their mean",
     )
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    in_percent(ax)
     ax.legend(loc="upper right", bbox_to_anchor=(1, 0.95))
     show(
         figure,

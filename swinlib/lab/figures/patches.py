@@ -9,7 +9,7 @@ from torch import Tensor
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, INK, panels
+from swinlib.lab.style import ACCENT, INK, bare, frame, marked, panels, titled
 
 
 def token_sizes(image: Tensor, top: int, left: int, side: int, sizes: tuple[int, ...]) -> None:
@@ -23,10 +23,9 @@ def token_sizes(image: Tensor, top: int, left: int, side: int, sizes: tuple[int,
     H, W = image.shape[1:]
     figure, axes = panels(1 + len(sizes), width=2.6, height=3.1)
     axes[0].imshow(_half_size(image).permute(1, 2, 0), extent=(0, W, H, 0))
-    axes[0].set(xticks=[], yticks=[], title=f"{H} × {W} pixels")
-    axes[0].spines[:].set_visible(False)
-    axes[0].add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", lw=4))
-    axes[0].add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=ACCENT, lw=2))
+    axes[0].set_title(f"{H} × {W} pixels")
+    bare(axes[0])
+    frame(axes[0], left, top, side, side)
     square = image[:, top : top + side, left : left + side]
     for ax, P in zip(axes[1:], sizes, strict=True):
         show_image(ax, square, f"P = {P}: {(side // P) ** 2} tokens here")
@@ -250,8 +249,7 @@ def filters(weight: Tensor, maps: Tensor, names: tuple[str, ...]) -> None:
         high = float(maps[k].abs().max())  # zero in the middle, where there are negative answers
         low = -high if maps[k].min() < 0 else 0.0
         drawn = axes[1, k].imshow(maps[k], cmap="cividis", vmin=low, vmax=high)
-        axes[1, k].set(xticks=[], yticks=[])
-        axes[1, k].spines[:].set_visible(False)
+        bare(axes[1, k])
         bar = figure.colorbar(drawn, ax=axes[1, k], location="bottom", shrink=0.8, pad=0.03)
         bar.ax.tick_params(labelsize=7)
         bar.outline.set_visible(False)
@@ -289,8 +287,8 @@ def padding(image: Tensor, padded: Tensor, kept: tuple[int, int], patch_size: in
     _grid_lines(axes[1], Hp, Wp, P)
     _strips(axes[1], (H, W), (Hp, Wp), "white")
     for ax in axes:  # the same scale in both panels
-        ax.set(xlim=(-2, Wp + 2), ylim=(Hp + 2, -2), xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        ax.set(xlim=(-2, Wp + 2), ylim=(Hp + 2, -2))
+        bare(ax)
     axes[0].set_xlabel("hatched: pixels that no patch covers", fontsize=9)
     axes[1].set_xlabel("hatched: zeros added", fontsize=9)
     show(
@@ -338,9 +336,9 @@ def averages(tokens: Tensor, layer: Tensor, batch: Tensor) -> None:
     figure, axes = panels(4, width=2.3, height=3.4)
     for number, (values, title) in enumerate(
         (
-            (tokens, "LayerNorm: over rows"),
+            (tokens, "LayerNorm: rows"),
             (layer, "after LayerNorm"),
-            (tokens, "BatchNorm: over columns"),
+            (tokens, "BatchNorm: columns"),
             (batch, "after BatchNorm"),
         )
     ):
@@ -381,9 +379,8 @@ def changes(maps: dict[str, Tensor]) -> None:
     figure, axes = panels(len(maps), width=3.2, height=3.7)
     for ax, (title, values) in zip(axes, maps.items(), strict=True):
         drawn = ax.imshow(values, cmap="cividis", vmin=0, vmax=high)
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(f"{title}\nlargest change {values.max():.1f}", fontsize=10)
-        ax.spines[:].set_visible(False)
+        titled(ax, f"{title}\nlargest change {values.max():.1f}")
+        bare(ax)
     figure.colorbar(drawn, ax=axes, label="mean change of a token's numbers", shrink=0.85)
     show(
         figure,
@@ -434,18 +431,18 @@ def damage(pictures: dict[str, Tensor], patch_size: int) -> None:
     """What several versions made of one picture, glued together again, all on one scale.
 
     Args:
-        pictures: title to (3, H, W), from 0 to 1; their sizes may differ.
+        pictures: title to (3, H, W), from 0 to 1; their sizes may differ. The first is right.
         patch_size: P, in pixels.
     """
     heights, widths = zip(*(image.shape[1:] for image in pictures.values()), strict=True)
     figure, axes = panels(3, 2, width=2.9, height=2.9 * max(heights) / max(widths) + 0.5)
-    for ax, (title, image) in zip(axes, pictures.items(), strict=True):
+    for ax, (title, image) in zip(axes, marked(pictures).items(), strict=True):
         H, W = image.shape[1:]
         ax.imshow(image.permute(1, 2, 0), extent=(0, W, H, 0))
         _grid_lines(ax, H, W, patch_size)
-        ax.set(xlim=(-2, max(widths) + 2), ylim=(max(heights) + 2, -2), xticks=[], yticks=[])
-        ax.set_title(f"{title}\n{H // patch_size} × {W // patch_size} patches", fontsize=10)
-        ax.spines[:].set_visible(False)
+        ax.set(xlim=(-2, max(widths) + 2), ylim=(max(heights) + 2, -2))
+        titled(ax, f"{title}\n{H // patch_size} × {W // patch_size} patches")
+        bare(ax)
     show(
         figure,
         f"The photograph, cut and glued together again by {len(pictures)} versions: "

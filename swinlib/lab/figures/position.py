@@ -1,7 +1,5 @@
 """Figures of lesson 05: offsets and their numbers, the index, bias tables, kinds of position."""
 
-from textwrap import fill
-
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import Rectangle
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import INK, REGION_COLOURS, panels
+from swinlib.lab.style import INK, REGION_COLOURS, marked, panels, titled
 
 # Frames of up to four queries: region colour and line style, so that neither is the only sign.
 FRAMES = ((6, "-"), (5, (0, (4, 1.5))), (2, (0, (1, 1))), (8, (0, (4, 1, 1, 1))))
@@ -48,7 +46,6 @@ def numbered_offsets(columns: list[tuple[int, Tensor, Tensor]]) -> None:
         columns: for each window size (M, without, with), both (2M-1, 2M-1).
     """
     figure, axes = panels(len(columns), 2, width=3.0, height=3.4)
-    figure.get_layout_engine().set(hspace=0.06)
     for c, (M, without, with_factor) in enumerate(columns):
         titles = (f"M = {M}, row + column", f"M = {M}, row × {2 * M - 1} + column")
         for r, (numbers, title) in enumerate(zip((without, with_factor), titles, strict=True)):
@@ -370,10 +367,10 @@ def where_it_looks(maps: dict[str, Tensor], query: tuple[int, int]) -> None:
     """
     Mh, Mw = next(iter(maps.values())).shape
     figure, axes = panels(len(maps), width=2.15, height=2.15 * Mh / Mw + 0.6)
-    for ax, (title, weights) in zip(axes, maps.items(), strict=True):
+    for ax, (title, weights) in zip(axes, marked(maps).items(), strict=True):
         percent = [[f"{100 * w:.0f}" if w >= 0.005 else "" for w in row] for row in weights]
         draw_grid(ax, percent, shades=weights, vmin=0, vmax=0.5, highlight=[query], fontsize=8)
-        ax.set_title(fill(title, 18), fontsize=9)
+        titled(ax, title)
     show(
         figure,
         f"The weights of the query at {query} over its window, by {len(maps)} versions: "

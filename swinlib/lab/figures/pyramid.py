@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from torch import Tensor
 
@@ -10,9 +10,7 @@ from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.mosaics import SHARES
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, panels
-
-BACKGROUND = PALE
+from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, bare, panels, titled
 
 
 def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
@@ -21,20 +19,19 @@ def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str
     Args:
         canvases: ``(B, 3, H, W)`` of uint8.
         answers: a title to ``(B, h, w)`` of classes, the background after the last of them.
-        class_names: without the background. Only those that occur are in the legend.
+        class_names: at most ten, without the background. Only those that occur are in the legend.
     """
     B, rows = len(canvases), 1 + len(answers)
     figure, axes = panels(B, rows, width=1.75, height=1.9)
-    colours = [*plt.get_cmap("tab20").colors[:20:2], *plt.get_cmap("tab20").colors[1:20:2]]
-    colours = [*colours[: len(class_names)], to_rgb(BACKGROUND)]
+    colours = [*(*REGION_COLOURS, INK)[: len(class_names)], PALE]
     for ax, canvas in zip(axes[:B], canvases, strict=True):
         show_image(ax, canvas.float() / 255)
     for row, (title, maps) in enumerate(answers.items(), 1):
         for ax, classes in zip(axes[row * B : (row + 1) * B], maps, strict=True):
             ax.imshow(classes, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(colours) - 0.5)
-            ax.set(xticks=[], yticks=[])
-        axes[row * B].set_title(title, fontsize=9)
-    axes[0].set_title("canvases", fontsize=9)
+            bare(ax)
+        titled(axes[row * B], title)
+    titled(axes[0], "canvases")
     occurring = sorted(set(torch.cat([m.flatten() for m in answers.values()]).tolist()))
     names = [*class_names, "background"]
     patches = [Patch(facecolor=colours[c], edgecolor=INK, label=names[c]) for c in occurring]

@@ -98,7 +98,7 @@ def roadmap(lesson: str) -> None:
     for number, shape in enumerate(("H/4×W/4, C", "H/8×W/8, 2C", "H/16×W/16, 4C", "H/32×W/32, 8C")):
         arrow(x - 1.7, 24, 1.6)
         box("stage", x, 21, 8.6, 6, f"stage {number + 1}\nblocks")
-        ax.text(x + 4.3, 28.2, shape, ha="center", fontsize=6.5, color="#555555")
+        ax.text(x + 4.3, 28.2, shape, ha="center", fontsize=7.5, color="#555555")
         x += 8.6
         if number < 3:
             arrow(x + 0.1, 24, 1.5)
@@ -112,10 +112,10 @@ def roadmap(lesson: str) -> None:
     ax.plot([20.8, 2.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
     ax.plot([29.4, 76.5], [20.6, 15.2], color="#9aa5b1", lw=0.8)
     box("pair", 0, 0, 79, 15, "", faint=True)
-    ax.text(1.2, 12.8, "a pair of blocks, opened", fontsize=7, color="#555555", va="center")
+    ax.text(1.2, 12.8, "a pair of blocks, opened", fontsize=8, color="#555555", va="center")
     box("attention", 2, 1.2, 12, 4.6, "02 attention")
     box("bias", 15, 1.2, 14, 4.6, "05 relative bias")
-    ax.text(31, 3.5, "inside every W-MSA and SW-MSA", fontsize=7, color="#555555", va="center")
+    ax.text(31, 3.5, "inside every W-MSA and SW-MSA", fontsize=8, color="#555555", va="center")
     box("windows", 2, 7.2, 15, 4.2, "03 W-MSA, windows")
     arrow(17.1, 9.3, 1.7)
     box("mlp", 19, 7.2, 9, 4.2, "07 MLP")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import panels
+from swinlib.lab.style import panels, titled
 
 
 def window_cuts(length: int, window: int, shift: int = 0) -> list[int]:
@@ -182,7 +182,7 @@ def damage(maps: dict[str, Tensor], window: int) -> None:
             window_size=window,
             fontsize=9,
         )
-        ax.set_title(f"{title}\n{int(changed.sum())} of {changed.numel()} tokens", fontsize=9)
+        titled(ax, f"{title}\n{int(changed.sum())} of {changed.numel()} tokens")
     show(
         figure,
         f"Which tokens of a {H} × {W} map answer differently, for {len(maps)} mistakes: "
@@ -191,17 +191,20 @@ def damage(maps: dict[str, Tensor], window: int) -> None:
     )
 
 
-def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, columns: int) -> None:
+def footprints(
+    maps: dict[str, Tensor], token: tuple[int, int], window: int | list[int], columns: int
+) -> None:
     """What a token can see, one panel for each model.
 
     Args:
         maps: title to (H, W) of bool.
         token: (row, column) whose output is asked about.
-        window: in tokens, for the lines.
+        window: in tokens, for the lines; one for all panels or one for each.
         columns: panels in a row.
     """
     figure, axes = panels(columns, -(-len(maps) // columns), width=2.5, height=2.9)
-    for ax, (title, seen) in zip(axes, maps.items(), strict=True):
+    windows = window if isinstance(window, list) else [window] * len(maps)
+    for ax, (title, seen), window in zip(axes, maps.items(), windows, strict=True):
         draw_grid(
             ax,
             shades=seen.float(),
@@ -211,7 +214,7 @@ def footprints(maps: dict[str, Tensor], token: tuple[int, int], window: int, col
             window_size=window,
             highlight=[token],
         )
-        ax.set_title(f"{title}\n{int(seen.sum())} of {seen.numel()} tokens", fontsize=9)
+        titled(ax, f"{title}\n{int(seen.sum())} of {seen.numel()} tokens")
     show(
         figure,
         f"What the token at row {token[0]}, column {token[1]} can see: "

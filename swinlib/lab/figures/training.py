@@ -8,8 +8,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from swinlib.lab.photograph import show_image
-from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, panels
+from swinlib.lab.showing import PAPER, listing, show
+from swinlib.lab.style import ACCENT, CALM, INK, REGION_COLOURS, in_percent, panels, titled
 from swinlib.training.runs import RecordedRun
 
 
@@ -66,7 +66,7 @@ def schedule(
         title: above the curve.
     """
     figure, ax = plt.subplots(figsize=(7, 2.3), layout="constrained")
-    epochs = [step / per_epoch for step in range(len(rates))]
+    epochs = [step / per_epoch for step in range(1, len(rates) + 1)]  # behind each step
     ax.plot(epochs, rates, color=CALM)
     ax.axvline(warmup_epochs, color=INK, linewidth=1, linestyle=":")
     ax.text(warmup_epochs, max(rates) * 0.06, "  the warm-up ends", fontsize=9)
@@ -89,6 +89,7 @@ def rate_sweep(losses: dict[float, float], chosen: float) -> None:
     figure, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
     ax.plot(list(losses), list(losses.values()), "o-", color=CALM, markersize=5)
     ax.axvline(chosen, color=INK, linewidth=1, linestyle=":")
+    ax.text(chosen, max(losses.values()), "  this preset's peak", fontsize=9, va="top")
     ax.set(xscale="log", xlabel="learning rate, constant", ylabel="mean loss of the epoch")
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     show(
@@ -116,6 +117,8 @@ def curves(runs: dict[str, list[dict]]) -> None:
                 values = [entry[f"{split}_{kind}"] for entry in history]
                 ax.plot(epochs, values, look, color=colour, label=name, markersize=4)
             ax.set(xlabel="epoch", ylabel=kind, title=title if kind == "loss" else "")
+            if kind == "accuracy":
+                in_percent(ax)
             ax.set_ylim(0, 1 if kind == "accuracy" else None)
             ax.xaxis.get_major_locator().set_params(integer=True)
             ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
@@ -145,6 +148,7 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
             ax.plot(where, accuracies, look, color=colour, markersize=4, linewidth=1.5, label=label)
     name = "minutes, measuring included" if measure == "seconds" else "epoch"
     ax.set(xlabel=name, ylabel="validation accuracy")
+    in_percent(ax)
     ax.set_xlim(0 if measure == "seconds" else None)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
@@ -209,12 +213,12 @@ def compare_recipes(
             text += f"  ({differences[name][0]:+.1f} ± {error:.1f})"
         ax.annotate(text, (max(own), row), (8, 0), textcoords="offset points",
                     va="center", fontsize=9,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})  # fmt: skip
     seeds = ["1 seed" if len(own) == 1 else f"{len(own)} seeds" for own in values.values()]
     names = [f"{name}, {count}" for name, count in zip(values, seeds, strict=True)]
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
-    ax.margins(x=0.22, y=0.1)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.margins(x=0.22)
     ax.set_xlabel(f"validation accuracy in per cent; in brackets against “{whole}”")
     show(
         figure,
@@ -244,7 +248,7 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
             image = ax.imshow(table.flip(0, 1), cmap="PuOr", vmin=-reach, vmax=reach,
                               extent=(-M + 0.5, M - 0.5, M - 0.5, -M + 0.5))  # fmt: skip
             ax.plot(0, 0, "+", color=INK, markersize=7)
-            ax.set_title(f"{'' if head else name}\nhead {head + 1}", fontsize=8)
+            ax.set_title(f"{'' if head else name}\nhead {head}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.6, label="bias, added to the score")
     show(
         figure,
@@ -266,10 +270,10 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
     ax.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     for i in range(len(names)):
         for j in range(len(names)):
-            share = shares[i, j].item()
-            if share >= 0.005:
-                colour = "white" if share < 0.55 else INK
-                ax.text(j, i, f"{100 * share:.0f}", ha="center", va="center", color=colour, size=8)
+            percent = round(100 * shares[i, j].item())
+            if percent:
+                colour = "white" if percent < 55 else INK
+                ax.text(j, i, percent, ha="center", va="center", color=colour, size=8)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.set(xlabel="taken for", ylabel="is", title=title or "of each class, per cent taken for …")
@@ -278,7 +282,7 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
         figure,
         f"A table of {len(names)} × {len(names)} classes: what each picture is, down, and what it "
         "was taken for, "
-        "across, in per cent of the class. Rightly named: "
+        "across, in per cent of the class. Correctly named: "
         + listing(f"{name} {shares[i, i]:.0%}" for i, name in enumerate(names))
         + ".",
     )
@@ -319,16 +323,17 @@ def attention_maps(
                 vmax=1,
             )
         for ax, title in zip(pictures, titles, strict=True):
-            ax.set_title(title, fontsize=8.5)
-            ax.plot(query[1], query[0], "+", color=ACCENT, markersize=9, markeredgewidth=2)
+            titled(ax, title)
+            for colour, size, line in (("white", 12, 4.5), (ACCENT, 10, 2)):
+                ax.plot(query[1], query[0], "+", color=colour, ms=size, markeredgewidth=line)
         if names:
             own[0].set_ylabel(names[number], fontsize=9)
         if scores:
             _score_bars(own[-1], scores[number])
     show(
         figure,
-        f"{len(rows)} pictures with one place marked, each beside maps of where that place looks: "
-        f"{listing(rows[0][2])}.",
+        f"{len(rows)} picture{'s' * (len(rows) > 1)} with one place marked, and maps of where that "
+        f"place looks: {listing(rows[0][2])}.",
     )
 
 

@@ -1,7 +1,5 @@
 """Figures of lesson 03: windows on a picture, their order, their cost, padding and walls."""
 
-from textwrap import fill
-
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
@@ -13,7 +11,18 @@ from torch import Tensor
 
 from swinlib.lab.figures.grid import draw_grid
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, panels, tint
+from swinlib.lab.style import (
+    ACCENT,
+    CALM,
+    INK,
+    PALE,
+    bare,
+    frame,
+    marked,
+    panels,
+    tint,
+    titled,
+)
 
 # Lines over a photograph: white on black, so that they show on light and on dark.
 WALLS = (("black", 2.4), ("white", 1.1))
@@ -46,13 +55,9 @@ def draw_photograph(
             ax.hlines(range(window, h, window), 0, w, color=colour, linewidth=width)
             ax.vlines(range(window, w, window), 0, h, color=colour, linewidth=width)
     if token is not None:
-        i, j = token
-        for colour, width in (("white", 4.0), (ACCENT, 2.2)):
-            ax.add_patch(
-                Rectangle((j, i), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5)
-            )
-    ax.set(xticks=[], yticks=[], xlim=(0, w), ylim=(h, 0), title=title)
-    ax.spines[:].set_visible(False)
+        frame(ax, token[1], token[0], 1, 1)
+    ax.set(xlim=(0, w), ylim=(h, 0), title=title)
+    bare(ax)
 
 
 def looks_at(
@@ -309,7 +314,7 @@ def share_to_padding(share: Tensor) -> None:
         share: (rows, columns) of windows; mean over their real tokens, from 0 to 1.
     """
     figure, axes = panels(1, width=3.8)
-    percent = [[f"{100 * value:.0f}%" if value else "" for value in row] for row in share.tolist()]
+    percent = [[f"{100 * value:.0f}%" for value in row] for row in share.tolist()]
     draw_grid(axes[0], percent, shades=share, cmap="cividis", vmin=0, vmax=1, fontsize=9)
     axes[0].set_title("share of attention that goes to padding", fontsize=10)
     show(
@@ -381,19 +386,19 @@ def mosaics(maps: dict[str, Tensor]) -> None:
     H, W = right.shape[:2]
     height, width = (max(map_.shape[axis] for map_ in maps.values()) for axis in (0, 1))
     figure, axes = panels(len(maps), width=1.85, height=1.85 * height / width + 0.75)
-    for ax, (title, map_) in zip(axes, maps.items(), strict=True):
+    for ax, (title, map_) in zip(axes, marked(maps).items(), strict=True):
         h, w = map_.shape[:2]
         ax.imshow(map_.clamp(0, 1).numpy(), extent=(0, w, h, 0))
-        ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-        ax.spines[:].set_visible(False)
+        ax.set(xlim=(0, width), ylim=(height, 0))
+        bare(ax)
         wrong = int(((map_[:H, :W] - right).abs().amax(-1) > 1e-4).sum())
         if map_ is right:
             note = f"{H * W} tokens"
         elif h * w > H * W:
-            note = f"{h * w - H * W} tokens too many"
+            note = f"{h * w - H * W} too many"
         else:
-            note = f"{wrong} tokens differ"
-        ax.set_title(f"{fill(title, 21)}\n{note}", fontsize=9)
+            note = f"{wrong} differ"
+        titled(ax, f"{title}\n{note}")
     show(
         figure,
         f"Mosaics of the photograph, one colour for each token, by {len(maps)} versions: "

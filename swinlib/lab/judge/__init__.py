@@ -108,7 +108,7 @@ def _end_all(process: subprocess.Popen) -> None:
 
 def _end(code: int | None, doing: str, time_limit: float) -> str:
     if code is None:
-        return f"It did not come to an end within {time_limit:.0f} seconds, {doing}."
+        return f"It did not finish within {time_limit:.0f} seconds, {doing}."
     if code < 0:
         return f"Python crashed (signal {-code}), {doing}."
     return f"It ends the program (exit code {code}), {doing}. A module should only define things."

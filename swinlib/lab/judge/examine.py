@@ -117,12 +117,12 @@ def about_parameters(found: parameters.Match, builder: Builder, model) -> Findin
     if found.missing:
         details.append(f"Missing: {listed(found.missing)}.")
     if found.extra:
-        details.append(f"Too much: {listed(found.extra)}.")
+        details.append(f"Unexpected: {listed(found.extra)}.")
     for name, theirs, wanted, got in found.misshapen[:3]:
         other = "" if name == theirs else f" (for {name})"
         details.append(f"{theirs}{other} has the shape {got}, wanted {wanted}.")
     if len(found.misshapen) > 3:
-        details.append(f"So have {len(found.misshapen) - 3} more another shape.")
+        details.append(f"{len(found.misshapen) - 3} more have another shape.")
     mistake = same_parameters(found, builder)
     place = (found.missing + [name for name, *_ in found.misshapen] + found.extra)[0]
     says = " ".join(details)
@@ -232,8 +232,8 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
         finding.place = place.name if place else ""
         what = place.words if place else "the embedding, a merging, the last norm or the head"
         where = (
-            f"With pictures of {name_of(size)} the scores differ. Its modules cannot be listened "
-            f"to; silencing one block after the other points to {what}."
+            f"With pictures of {name_of(size)} the scores differ. No forward hook saw its "
+            f"modules' outputs; silencing one block after another points to {what}."
         )
     elif first.state == "differs":
         pattern = pattern_of(first.got, first.wanted, first.place, window)
@@ -348,7 +348,9 @@ def about_training(builder: Builder, report: Report) -> list[Finding]:
                 torch.manual_seed(0)
                 facts = measure(subject)
         except training.CannotHear:
-            report.remarks.append(f"Its blocks cannot be listened to: {kind} was not looked at.")
+            report.remarks.append(
+                f"No forward hook saw its blocks' outputs: {kind} was not looked at."
+            )
             continue
         except Exception as error:  # whatever a learner's code may raise
             says = f"In training mode, {stumble(error)} ({kind})."
@@ -412,9 +414,7 @@ def about_facts(kind, facts, wanted, unlike, options) -> Finding:
         apart = {"Wrongly spared": sorted(got - right), "Wrongly decaying": sorted(right - got)}
         details = ". ".join(f"{what}: {shown(tuple(n))}" for what, n in apart.items() if n)
     lesson = TRAINING_LESSON[kind]
-    return Finding(
-        "training", f"In training, {kind} is otherwise. {details}.", lesson, pattern=kind
-    )
+    return Finding("training", f"In training, {kind} differs. {details}.", lesson, pattern=kind)
 
 
 def shown(fact) -> str:

@@ -172,7 +172,7 @@ WINDOWS = _of(
     ),
     (
         "windows_spread_out",
-        "a window takes every (H/M)-th token, spread over the map, in place of M x M neighbours: "
+        "a window takes every (H/M)-th token, spread over the map, instead of M x M neighbours: "
         "which window, then which place in it, is the order of the split.",
         ("x = x.reshape(B, H // M, M, W // M, M, C)", "x = x.reshape(B, M, H // M, M, W // M, C)"),
         (CUT, "return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, M * M, C)"),
@@ -203,7 +203,7 @@ WINDOWS = _of(
     (
         "map_cropped_at_the_wrong_end",
         "the padding is not what is cropped again: the last H rows and W columns are kept, and "
-        "the padding stands behind the first ones.",
+        "the padding comes after the first ones.",
         (CROP, "return x[:, -H:, -W:]"),
     ),
     (
@@ -220,7 +220,7 @@ WINDOWS = _of(
     (
         "padding_masked",
         "no token may look at the padding. That may be wise, but the official models were "
-        "trained otherwise: padding is attended like any token.",
+        "trained differently: padding is attended to like any token.",
         (
             "mask = shifted_window_mask(padded_H, padded_W, M, (sh, sw)) if sh or sw else None",
             "mask = shifted_window_mask(padded_H, padded_W, M, (sh, sw))\n"
@@ -254,7 +254,7 @@ SHIFT = (
         ),
         (
             "mask_for_the_transposed_map",
-            "the mask was made for W x H in place of H x W.",
+            "the mask was made for W x H instead of H x W.",
             (
                 MASK,
                 MASK.replace(
@@ -378,12 +378,12 @@ SHIFT = (
         ),
         (
             "rolled_twice",
-            "the map is rolled the same way a second time, in place of back.",
+            "the map is rolled the same way a second time, instead of back.",
             (BACK, "x = torch.roll(x, (-sh, -sw), (1, 2))  "),
         ),
         (
             "rolled_along_other_axes",
-            "it is not height and width that are rolled.",
+            "other axes than height and width are rolled.",
             (ROLL, "x = torch.roll(x, (-sh, -sw), (2, 3))"),
             (BACK, "x = torch.roll(x, (sh, sw), (2, 3))"),
         ),
@@ -463,8 +463,8 @@ ATTENTION = (
         "The root of which dimension?",
         (
             "scaled_by_embed_dim",
-            "the scores are divided by the root of all C channels. It is the root of the head's "
-            "share, C / heads.",
+            "the scores are divided by the root of all C channels. It should be the root of a "
+            "head's share, C / heads.",
             (ATTEND, SCALED.format("C**-0.5")),
         ),
         (
@@ -510,14 +510,12 @@ ATTENTION = (
         ),
         (
             "values_and_keys_swapped",
-            "what is taken for the values is the keys, and the other way round. The joint layer's "
-            "rows are q, then k, then v.",
+            "keys and values are swapped. The joint layer's rows are q, then k, then v.",
             (TURNED, "q, v, k = qkv.permute(2, 0, 3, 1, 4)"),
         ),
         (
             "queries_and_keys_swapped",
-            "what is taken for the queries is the keys, and the other way round. The joint layer's "
-            "rows are q, then k, then v.",
+            "queries and keys are swapped. The joint layer's rows are q, then k, then v.",
             (TURNED, "k, q, v = qkv.permute(2, 0, 3, 1, 4)"),
         ),
     )
@@ -526,7 +524,7 @@ ATTENTION = (
         "Several heads",
         (
             "heads_before_qkv",
-            "the joint layer's numbers are split into heads first and q, k, v then. All of q comes "
+            "the joint layer's numbers are split into heads first, then q, k, v. All of q comes "
             "first, with its heads side by side, then all of k, then all of v.",
             (
                 SPLIT,
@@ -798,7 +796,7 @@ MERGING = (
         ),
         (
             "even_map_padded",
-            "also even maps are padded before merging, by two rows and columns. They have all "
+            "even maps are padded before merging too, by two rows and columns. They have all "
             "their neighbours already.",
             (EVEN, "H, W = x.shape[1:3]; x = F.pad(x, (0, 0, 0, 2 - W % 2, 0, 2 - H % 2))"),
         ),
@@ -867,7 +865,7 @@ MERGING = (
         ),
         (
             "merging_before_its_stage_missing",
-            "between two stages the merging is missing: the second stage has none behind it.",
+            "between two stages the merging is missing: the second stage has none after it.",
             (
                 "self.downsample = None if last else PatchMerging(dim)",
                 "self.downsample = None if last or dim == 48 else PatchMerging(dim)",
@@ -894,14 +892,14 @@ BLOCK = (
         "The block: two equations",
         (
             "attention_without_residual",
-            "attention has no residual: what comes out of it takes the map's place in place of"
-            " being added.",
+            "attention has no residual: what comes out of it replaces the map instead of being "
+            "added to it.",
             (FIRST, FIRST.replace("x + ", "")),
         ),
         (
             "mlp_without_residual",
-            "the MLP has no residual: what comes out of it takes the map's place in place of being "
-            "added.",
+            "the MLP has no residual: what comes out of it replaces the map instead of being added "
+            "to it.",
             (SECOND, SECOND.replace("x + ", "")),
         ),
         (
@@ -984,12 +982,12 @@ BLOCK = (
         ),
         (
             "relu_for_gelu",
-            "the MLP bends with ReLU. It is GELU.",
+            "the MLP's activation is ReLU. It should be GELU.",
             (ACT, "self.act = nn.ReLU()"),
         ),
         (
             "silu_for_gelu",
-            "the MLP bends with SiLU. It is GELU.",
+            "the MLP's activation is SiLU. It should be GELU.",
             (ACT, "self.act = nn.SiLU()"),
         ),
         (
@@ -999,7 +997,7 @@ BLOCK = (
         ),
         (
             "gelu_at_the_end",
-            "the MLP's second layer has a GELU behind it too. Only the first has one.",
+            "the MLP's second layer has a GELU after it too. Only the first has one.",
             ("return self.drop(self.fc2(x))", "return self.drop(self.act(self.fc2(x)))"),
         ),
     )
@@ -1008,7 +1006,8 @@ BLOCK = (
         "The MLP by hand",
         (
             "mlp_too_narrow",
-            "the MLP is twice as wide as its tokens inside. Wanted is mlp_ratio times, which is 4.",
+            "the MLP is only twice as wide inside as its tokens. Wanted is mlp_ratio times, that "
+            "is 4.",
             (
                 "self.mlp = Mlp(dim, int(dim * mlp_ratio), drop)",
                 "self.mlp = Mlp(dim, 2 * dim, drop)",
@@ -1016,7 +1015,7 @@ BLOCK = (
         ),
         (
             "mlp_as_wide_as_its_tokens",
-            "the MLP is as wide as its tokens inside. Wanted is mlp_ratio times, which is 4.",
+            "the MLP is only as wide inside as its tokens. Wanted is mlp_ratio times, which is 4.",
             ("self.mlp = Mlp(dim, int(dim * mlp_ratio), drop)", "self.mlp = Mlp(dim, dim, drop)"),
         ),
         shows="parameters",
@@ -1037,7 +1036,7 @@ BLOCK = (
         ),
         (
             "a_block_too_many",
-            "every stage has a block more than depths says.",
+            "every stage has one block more than depths says.",
             (
                 "for i, rate in enumerate(drop_path_rates):",
                 "for i, rate in enumerate([*drop_path_rates, 0.0]):",
@@ -1069,18 +1068,17 @@ MODEL = _of(
     ),
     (
         "largest_for_the_mean",
-        "the largest number of every channel is taken over all tokens. It is the mean.",
+        "the largest number of every channel is taken over all tokens. Wanted is the mean.",
         (POOL, "x = self.norm(x).amax(dim=(1, 2))"),
     ),
     (
         "sum_for_the_mean",
-        "the tokens are added up. It is their mean.",
+        "the tokens are added up. Wanted is their mean.",
         (POOL, "x = self.norm(x).sum(dim=(1, 2))"),
     ),
     (
         "softmax_at_the_end",
-        "a softmax stands behind the head. The scores go to the loss as they are, which has its "
-        "own.",
+        "a softmax follows the head. The scores go to the loss as they are, which has its own.",
         ("return self.head(x)", "return self.head(x).softmax(-1)"),
     ),
 ) + _of(
@@ -1241,27 +1239,27 @@ DROPOUT = _of(
     "Dropout and drop path: training with holes",
     (
         "tokens_never_dropped",
-        "drop_rate does nothing behind the embedding. The official model has a dropout there.",
+        "drop_rate does nothing after the embedding. The official model has a dropout there.",
         ("x = self.pos_drop(self.patch_embed(x))", "x = self.patch_embed(x)"),
     ),
     (
         "projection_never_dropped",
-        "drop_rate does nothing behind attention's projection.",
+        "drop_rate does nothing after attention's projection.",
         ("return self.proj_drop(self.proj(x))", "return self.proj(x)"),
     ),
     (
         "mlp_dropped_inside_only",
-        "drop_rate acts inside the MLP, but not behind it. There is a dropout after either layer.",
+        "drop_rate acts inside the MLP, but not after it. There is a dropout after each layer.",
         ("return self.drop(self.fc2(x))", "return self.fc2(x)"),
     ),
     (
         "mlp_dropped_behind_only",
-        "drop_rate acts behind the MLP, but not inside it. There is a dropout after either layer.",
+        "drop_rate acts after the MLP, but not inside it. There is a dropout after each layer.",
         (HIDDEN, "x = self.act(self.fc1(x))"),
     ),
     (
         "mlp_never_dropped",
-        "drop_rate does nothing in the MLP. There is a dropout after either layer.",
+        "drop_rate does nothing in the MLP. There is a dropout after each layer.",
         (HIDDEN, "x = self.act(self.fc1(x))"),
         ("return self.drop(self.fc2(x))", "return self.fc2(x)"),
     ),
@@ -1296,18 +1294,18 @@ INITIAL = _of(
     (
         "linear_weights_as_pytorch_has_them",
         "linear layers keep PyTorch's own first weights. The official ones are normal with a "
-        "standard deviation of 0.02, cut off at two of it.",
+        "standard deviation of 0.02.",
         (LINEAR, "pass"),
     ),
     (
         "linear_weights_too_wide",
-        "linear layers begin ten times too wide, with a standard deviation of 0.2 for 0.02.",
+        "linear layers begin ten times too wide, with a standard deviation of 0.2 instead of 0.02.",
         (LINEAR, LINEAR.replace("0.02", "0.2")),
     ),
     (
         "linear_weights_by_xavier",
-        "linear layers begin with Xavier's widths. The official ones are normal with a standard "
-        "deviation of 0.02.",
+        "linear layers begin with Xavier initialisation. The official ones are normal with a "
+        "standard deviation of 0.02.",
         (LINEAR, "nn.init.xavier_uniform_(module.weight)"),
     ),
     (
@@ -1324,7 +1322,7 @@ INITIAL = _of(
     (
         "tables_begin_at_zero",
         "bias tables begin at zero. The official ones are normal with a standard deviation of "
-        "0.02, cut off at two of it.",
+        "0.02.",
         (DRAWN, "self.relative_position_bias_table = nn.Parameter(table)"),
     ),
     (
@@ -1351,7 +1349,7 @@ DECAY = _of(
     "Questions people really ask",
     (
         "tables_decay",
-        "nothing says that the bias tables must be spared from weight decay. An optimizer asks "
+        "nothing says that the bias tables must be spared from weight decay. An optimiser asks "
         "the model's method `no_weight_decay_keywords` for it; in lesson 07 it stands in the "
         "source of “The model on one page”.",
         (

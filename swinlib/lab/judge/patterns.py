@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from swinlib.lab.judge.places import TOLERANCE, Place
+from swinlib.model import shift_that_fits
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,8 @@ def _in_parts(numbers: Tensor) -> Pattern | None:
 
 def shift_of(H: int, W: int, place: Place, window) -> tuple[int, int]:
     """The shift in a block on a map of H x W: none on an axis that one window covers."""
-    if not place.shifted:
-        return (0, 0)
-    return tuple(m // 2 if n > m else 0 for n, m in zip((H, W), window, strict=True))
+    half = [m // 2 * place.shifted for m in window]
+    return shift_that_fits(H, W, window, half)
 
 
 def seam_tokens(H: int, W: int, place: Place, window) -> Tensor:

@@ -38,11 +38,15 @@ def difference_map(finding: Finding) -> Drawing:
     drawing.text(20, 20, title, 13, "start", bold=True)
     drawing.grid(20, 38, cell, fills, row_cuts=rows, column_cuts=columns)
     y, x = 38 + H * cell + 22, 20
-    names = ("equal", "a little", "", "", "most")
-    for colour, name in zip((PALE_EQUAL, *(c for _, c in STEPS)), names, strict=True):
-        drawing.rect(x, y - 7, 14, 14, colour, INK, 0.6)
-        drawing.text(x + 20, y, name, 12, "start", GREY)
-        x += 26 + 7 * len(name)
+    for colours, name in (
+        ([PALE_EQUAL], "equal"),
+        ([colour for _, colour in STEPS], "differs, from a little to most"),
+    ):
+        for colour in colours:
+            drawing.rect(x, y - 7, 14, 14, colour, INK, 0.6)
+            x += 14
+        drawing.text(x + 6, y, name, 12, "start", GREY)
+        x += 24 + 7 * len(name)
     return drawing
 
 

@@ -182,5 +182,5 @@ def conclude(report: Report) -> Report:
     report.verdict += "."
     if report.findings:
         times = "one thing" if len(report.findings) == 1 else f"{len(report.findings)} things"
-        report.verdict += f" In training {times} would be otherwise."
+        report.verdict += f" In training {times} would differ."
     return report

@@ -37,7 +37,7 @@ HINTS = {
         "The mask: give every place of the rolled map a label that tells where it came from. "
         "Along one axis there are three; tokens may meet where both axes agree.",
         "The index: first every token's row and column in the window, then all differences, query "
-        "minus key. Both are to begin at 0. Two numbers below 2M - 1 become one as in a "
+        "minus key. Both are to begin at 0. Two numbers below 2M - 1 become one, as in a "
         "two-digit number.",
         "Attention: the joint layer gives q, k and v at once, each with its heads side by side. "
         "The bias has an axis for heads, the mask one for windows. The batch holds all windows of "
@@ -46,7 +46,7 @@ HINTS = {
         "is training.",
     ),
     3: (
-        "The block: two branches, each behind its own norm and beside its own residual. Write "
+        "The block: two branches, each after its own norm and beside its own residual. Write "
         "the attention branch as a method of its own.",
         "That branch, in order: pad, roll, cut, attend, put together, roll back, crop. Each step "
         "after attention undoes one before it. The mask belongs to the padded map.",
@@ -57,13 +57,13 @@ HINTS = {
     ),
     4: (
         "Drop path: one coin for each picture, broadcast over all other axes. What is kept is "
-        "made larger, so that the mean stays.",
+        "scaled up, so that the mean stays.",
         "Number the blocks through the whole model: from the first, which is never dropped, to "
-        "the last there are one step fewer than blocks.",
-        "Behind the stages: norm, mean over both axes of the map, head. The norm comes first.",
-        "First weights: `self.apply` comes to every module. Linear layers have their own rule, "
-        "the convolution none. And which parameters should not decay, and by what name would an "
-        "optimizer ask for them?",
+        "the last there is one step fewer than there are blocks.",
+        "After the stages: norm, mean over both axes of the map, head. The norm comes first.",
+        "First weights: `self.apply` visits every module. Linear layers have their own rule, the "
+        "convolution has none. And which parameters should not decay, and by what name would an "
+        "optimiser ask for them?",
     ),
 }
 

@@ -207,7 +207,7 @@ def _dropped(subject: Subject, model: nn.Module):
     if projection:
         yield "projection"
     if _share(out(**{f"{mlp}.fc2.bias": 1.0})) > 0.1:
-        yield "behind the MLP"
+        yield "after the MLP"
     spread = torch.full((C, hidden), 1.0 / hidden)
     if _varies(out(**{f"{mlp}.fc1.bias": 1.0, f"{mlp}.fc2.weight": spread})):
         yield "inside the MLP"

@@ -10,39 +10,39 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from swinlib.lab.exercises.pyramid import (
+    absent_is_zero,
+    feature_pyramid,
+    iou_per_class,
+    recall,
+    upwards,
+)
 from swinlib.lab.museum import Room
 
 
 def pyramid(maps, norms, lateral, smooth):
     """As it should be: norm, channels first, one width, sums from the coarsest down, 3x3."""
-    return _sums([norm(x) for norm, x in zip(norms, maps, strict=True)], lateral, smooth)
+    return feature_pyramid(_normed(maps, norms), lateral, smooth)
 
 
-def _sums(maps, lateral, smooth):
-    tops = [layer(x.permute(0, 3, 1, 2)) for layer, x in zip(lateral, maps, strict=True)]
-    for i in reversed(range(len(tops) - 1)):
-        tops[i] = tops[i] + F.interpolate(tops[i + 1], size=tops[i].shape[-2:])
-    return [layer(top) for layer, top in zip(smooth, tops, strict=True)]
+def _normed(maps, norms):
+    return [norm(x).permute(0, 3, 1, 2) for norm, x in zip(norms, maps, strict=True)]
 
 
 def norms_forgotten(maps, norms, lateral, smooth):
-    return _sums(maps, lateral, smooth)
+    return feature_pyramid([x.permute(0, 3, 1, 2) for x in maps], lateral, smooth)
 
 
 def reshaped_not_permuted(maps, norms, lateral, smooth):
     """(B, C, H, W) is asked for, and `reshape` gives that shape without a murmur."""
     maps = [norm(x) for norm, x in zip(norms, maps, strict=True)]
-    turned = [x.reshape(len(x), x.shape[-1], *x.shape[1:3]).permute(0, 2, 3, 1) for x in maps]
-    return _sums(turned, lateral, smooth)
+    turned = [x.reshape(len(x), x.shape[-1], *x.shape[1:3]) for x in maps]
+    return feature_pyramid(turned, lateral, smooth)
 
 
 def levels_in_the_wrong_order(maps, norms, lateral, smooth):
     """From the finest up: each map takes the one above before that one has heard of the next."""
-    maps = [norm(x).permute(0, 3, 1, 2) for norm, x in zip(norms, maps, strict=True)]
-    tops = [layer(x) for layer, x in zip(lateral, maps, strict=True)]
-    for i in range(len(tops) - 1):
-        tops[i] = tops[i] + F.interpolate(tops[i + 1], size=tops[i].shape[-2:])
-    return [layer(top) for layer, top in zip(smooth, tops, strict=True)]
+    return upwards(_normed(maps, norms), lateral, smooth)
 
 
 # --- what every right pyramid does --------------------------------------------------------------
@@ -102,14 +102,7 @@ PYRAMIDS = Room(
 
 def mean_iou(found, wanted, num_classes):
     """As it should be: counted over all pictures, the classes that occur, not the background."""
-    return _ious(found, wanted, num_classes)[:-1].nanmean().item()
-
-
-def _ious(found, wanted, num_classes):
-    classes = torch.arange(num_classes).view(-1, 1, 1, 1)
-    is_found, is_wanted = found == classes, wanted == classes
-    both, either = (is_found & is_wanted), (is_found | is_wanted)
-    return both.sum((1, 2, 3)) / either.sum((1, 2, 3))
+    return iou_per_class(found, wanted, num_classes)[:-1].nanmean().item()
 
 
 def averaged_over_pictures(found, wanted, num_classes):
@@ -118,19 +111,16 @@ def averaged_over_pictures(found, wanted, num_classes):
 
 
 def background_counted(found, wanted, num_classes):
-    return _ious(found, wanted, num_classes).nanmean().item()
+    return iou_per_class(found, wanted, num_classes).nanmean().item()
 
 
 def absent_class_counts_as_missed(found, wanted, num_classes):
-    return _ious(found, wanted, num_classes)[:-1].nan_to_num(0.0).mean().item()
+    return absent_is_zero(found, wanted, num_classes)[:-1].mean().item()
 
 
 def false_alarms_are_free(found, wanted, num_classes):
     """Recall: of the tokens that are of a class, the share that was found."""
-    classes = torch.arange(num_classes - 1).view(-1, 1, 1, 1)
-    is_found, is_wanted = found == classes, wanted == classes
-    recall = (is_found & is_wanted).sum((1, 2, 3)) / is_wanted.sum((1, 2, 3))
-    return recall.nanmean().item()
+    return recall(found, wanted, num_classes)[:-1].nanmean().item()
 
 
 # --- what every right score does ----------------------------------------------------------------

@@ -70,7 +70,7 @@ def draw_fingerprint(shares: dict[str, Tensor], missing: str, row: int, column: 
     drawing = Drawing(RIGHT + 340, TOP + SIDE * CELL + 30)
     drawing.caption = (
         f"{variant.title.capitalize()}: the token in row {row}, column {column} ({place}) answers "
-        f"rightly in a share of {mean[row, column]:.2f} of the maps. " + _who(meet, missing)
+        f"correctly in a share of {mean[row, column]:.2f} of the maps. " + _who(meet, missing)
     )
 
     drawing.text(LEFT, 14, variant.title, 13, "start", bold=True)

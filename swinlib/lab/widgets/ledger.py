@@ -18,7 +18,8 @@ from swinlib import (
     swin_tiny,
     window_partition,
 )
-from swinlib.lab.drawing import GREY, Drag, Drawing, hex_colour, part
+from swinlib.lab.drawing import GREY, Drag, Drawing, hex_colour, part, short
+from swinlib.lab.showing import listing
 from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -237,7 +238,7 @@ def _draw_table(drawing, lines, top, M, chosen) -> None:
             drawing.text(COLUMNS[name], y, text, 12, "end", colour)
         for x, count, all_of_it, text, colour in (
             (PARAMETERS, line.parameters, parameters, f"{line.parameters:,}", CALM),
-            (MULTIPLY_ADDS, line.flops, flops, readable(line.flops), "#009e73"),
+            (MULTIPLY_ADDS, line.flops, flops, short(line.flops), "#009e73"),
         ):
             drawing.text(x, y, text, 12, "end", ink)
             drawing.rect(x + 6, y - 7, BAR * count / all_of_it, 14, hex_colour(colour, 0.7))
@@ -248,7 +249,7 @@ def _draw_table(drawing, lines, top, M, chosen) -> None:
     drawing.line(8, y, WIDTH - 8, y, line=1.2)
     drawing.text(12, y + ROW / 2, "in all", 12.5, "start", bold=True)
     drawing.text(PARAMETERS, y + ROW / 2, f"{parameters:,}", 12.5, "end", bold=True)
-    drawing.text(MULTIPLY_ADDS, y + ROW / 2, readable(flops), 12.5, "end", bold=True)
+    drawing.text(MULTIPLY_ADDS, y + ROW / 2, short(flops), 12.5, "end", bold=True)
 
 
 def _cells(line: Line, M: int) -> dict[str, str]:
@@ -268,14 +269,6 @@ def _cells(line: Line, M: int) -> dict[str, str]:
     }
 
 
-def readable(count: int) -> str:
-    """A count with four digits: 4.494 G, 58.1 M, 12,345."""
-    for unit, name, digits in ((10**9, "G", 3), (10**6, "M", 1)):
-        if count >= unit:
-            return f"{count / unit:,.{digits}f} {name}"
-    return f"{count:,}"
-
-
 def _caption(lines, stages, height, width, patch_size, M, size) -> str:
     """The present state in sentences."""
     sizes = [f"{h} x {w}" for h, w in (stage.size for stage in stages)]
@@ -289,18 +282,18 @@ def _caption(lines, stages, height, width, patch_size, M, size) -> str:
         words.append(f"Windows of {M} x {M} fit all of them.")
     else:
         wanting = [f"{n}" for n, stage in enumerate(stages, 1) if stage.padded != stage.size]
-        which = f"stage {wanting[0]} is" if len(wanting) == 1 else f"stages {_and(wanting)} are"
+        which = f"stage {wanting[0]} is" if len(wanting) == 1 else f"stages {listing(wanting)} are"
         words.append(
             f"For windows of {M} x {M} {which} padded; {(padded - tokens) / padded:.1%} of all "
             "tokens in windows are padding."
         )
     still = [f"{n}" for n, stage in enumerate(stages, 1) if not any(stage.shift)]
     if still:
-        stage = f"stage {still[0]}" if len(still) == 1 else f"stages {_and(still)}"
+        stage = f"stage {still[0]}" if len(still) == 1 else f"stages {listing(still)}"
         reason = "a window is one token" if M == 1 else "one window covers the map"
         words.append(f"In {stage} {reason} and nothing is shifted.")
     parameters, flops = sum(line.parameters for line in lines), sum(line.flops for line in lines)
-    words.append(f"In all {parameters:,} parameters and {readable(flops)} multiply-adds.")
+    words.append(f"In all {parameters:,} parameters and {short(flops)} multiply-adds.")
     return " ".join(words)
 
 
@@ -311,10 +304,6 @@ def _marked(stage: Line, number: int, M: int) -> str:
         f"Stage {number}: {stage.blocks} blocks on {h} x {w} tokens of {stage.dim} numbers, in "
         f"{windows} of {M} x {M}, {stage.heads} heads."
     )
-
-
-def _and(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1]
 
 
 class ShapeLedger(Explorer):

@@ -1,4 +1,4 @@
-"""Lesson 06's explorer: padding, four interleaved grids, one behind the other, and 4C to 2C."""
+"""Lesson 06's explorer: padding, four interleaved grids, stacked, and 4C to 2C."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, pa
 from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
-STEPS = ("1 map", "2 padding", "3 four grids", "4 one behind the other", "5 norm, 4C to 2C")
+STEPS = ("1 map", "2 padding", "3 four grids", "4 stacked", "5 norm, 4C to 2C")
 PLACES = ("top left", "bottom left", "top right", "bottom right")  # the official order
 PLACE_FILLS = [hex_colour(colour, 0.5) for colour in REGION_COLOURS[:4]]
 LARGEST_MAP, LARGEST_CHANNELS = 10, 3
@@ -137,7 +137,8 @@ def _draw_map(drawing, left, facts, height, width, token, step) -> None:
 def _draw_four_grids(drawing, middle, facts, token, step) -> None:
     drawing.text(middle, 14, "its four grids, in the official order", 13, "start")
     if step < 3:
-        return _later(drawing, middle, "step 3 takes every second row and column")
+        text = "step 3 takes every second row and column"
+        return drawing.placeholder(middle, TOP, PANEL, PANEL, text)
     h, w, _, _ = facts.merged.shape
     side = (PANEL - 20) / 2  # room for one grid
     cell = min((side - 18) / max(h, w), 46)
@@ -159,10 +160,11 @@ def _draw_four_grids(drawing, middle, facts, token, step) -> None:
 
 def _draw_merged(drawing, right, facts, token, step) -> None:
     h, w, _, channels = facts.merged.shape
-    title = f"one behind the other: {h} x {w} tokens of 4C"
+    title = f"stacked: {h} x {w} tokens of 4C"
     drawing.text(right, 14, title, 13, "start")
     if step < 4:
-        return _later(drawing, right, "step 4 lays the four grids one behind the other")
+        text = "step 4 stacks the four grids"
+        return drawing.placeholder(right, TOP, PANEL, PANEL, text)
     cell = min(PANEL / max(h, w), 150)
     drawing.grid(right, TOP, cell, [[PALE] * w for _ in range(h)])
     box, tall = (cell - 8) / 4, 0.42 * (cell - 8)
@@ -223,11 +225,6 @@ def _box(drawing, x, y, width, height, value, place, size) -> None:
     drawing.rect(x, y, width, height, fill, GREY, 0.8, dash)
     text = "0" if value < 0 else str(value)
     drawing.text(x + width / 2, y + height / 2, text, size, fill=GREY if value < 0 else INK)
-
-
-def _later(drawing: Drawing, x: float, text: str) -> None:
-    drawing.rect(x, TOP, PANEL, PANEL, "none", GREY, 1, dash=True)
-    drawing.text(x + PANEL / 2, TOP + PANEL / 2, text, 12, fill=GREY)
 
 
 def _text(number: int) -> str:

@@ -15,8 +15,10 @@ from swinlib import (
     window_reverse,
 )
 from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, on, part
+from swinlib.lab.figures.shift import window_cuts
 from swinlib.lab.style import ACCENT, INK, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number, Switch
+from swinlib.model import shift_that_fits
 
 STEPS = (
     "1 grid",
@@ -73,7 +75,7 @@ class ShiftedWindows:
         numbers = torch.arange(1, height * width + 1).view(1, height, width, 1)
         numbers = pad_to_multiple(numbers, M) - 1  # padding is 0, and becomes -1
         H, W = numbers.shape[1:3]
-        shift = (shift[0] if M < H else 0, shift[1] if M < W else 0)
+        shift = shift_that_fits(H, W, (M, M), shift)
         is_token, rolled = numbers >= 0, cyclic_shift(numbers, shift)
         regions = region_ids(H, W, M, shift)[None, :, :, None]
         masks = shifted_window_mask(H, W, M, shift)
@@ -167,7 +169,7 @@ def draw_shift_mask(
         title, shift = "the map, moved windows: drag them", facts.shift
     else:
         title, shift = "the map, ordinary windows", (0, 0)
-    cuts = _lines(H, M, shift[0]), _lines(W, M, shift[1])
+    cuts = window_cuts(H, M, shift[0]), window_cuts(W, M, shift[1])
     drawing.text(left, 14, title, 13, "start")
     keys = [[(f"map-{place}", None) for place in row] for row in places.tolist()]
     drawing.grid(left, TOP, cell, fills, texts, *cuts, frames, keys=keys)
@@ -198,7 +200,7 @@ def draw_shift_mask(
             [(f"rolled-{place}", f"map-{place}") for place in rolled[i * W : (i + 1) * W]]
             for i in range(H)
         ]
-        lines = _lines(H, M), _lines(W, M)
+        lines = window_cuts(H, M), window_cuts(W, M)
         drawing.grid(
             middle, TOP, cell, fills, _numbers(facts.rolled), *lines, frames, None, True, keys
         )
@@ -207,14 +209,14 @@ def draw_shift_mask(
         own = [parts[place] for place in rolled]
         drawing.touch("rolled map", middle, TOP, cell, None, [Part()] * H, [Part()] * W, own)
     else:
-        _later(drawing, middle, W * cell, H * cell, "step 3 rolls the map")
+        drawing.placeholder(middle, TOP, W * cell, H * cell, "step 3 rolls the map")
 
     drawing.text(right, 14, f"mask of window {window}: query down, key across", 13, "start")
     if step >= 5:
         tokens = [parts[place] for place in facts.places[window].tolist()]
         _draw_mask(drawing, right, facts.mask, facts.mask_ids.tolist(), query, tokens)
     else:
-        _later(drawing, right, PANEL, PANEL, "step 5 makes the mask")
+        drawing.placeholder(right, TOP, PANEL, PANEL, "step 5 makes the mask")
 
     drawing.caption = _caption(facts, height, width, M, window, query, step, without_mask)
     return drawing
@@ -313,11 +315,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _lines(length: int, M: int, shift: int = 0) -> list[int]:
-    """Where windows begin along an axis, inside the map."""
-    return [place for place in range(shift, length, M) if place > 0]
-
-
 def _fills(numbers: Tensor, regions: Tensor | None) -> list[list[str]]:
     """A colour for every cell: by region if there are any; padding white."""
     H, W = numbers.shape
@@ -344,11 +341,6 @@ def _numbers(numbers: Tensor) -> list[list[str]]:
 def _note(drawing: Drawing, x: float, height: float, text: str) -> None:
     """A line in small letters below a panel of this height."""
     drawing.text(x, TOP + height + 15, text, 11, "start", GREY)
-
-
-def _later(drawing: Drawing, x: float, width: float, height: float, text: str) -> None:
-    drawing.rect(x, TOP, width, height, "none", GREY, 1, dash=True)
-    drawing.text(x + width / 2, TOP + height / 2, text, 12, fill=GREY)
 
 
 class ShiftMaskExplorer(Explorer):

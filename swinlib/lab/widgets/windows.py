@@ -240,7 +240,7 @@ def _caption(facts: CutMap, height: int, width: int, M: int, window: int) -> str
             if ratio >= 1.05
             else "about as many."
             if ratio > 0.95
-            else f"fewer: the padding makes windows {dearer} times as dear."
+            else f"fewer: the padding makes windows {dearer} times as expensive."
         )
     )
     return " ".join(words)
