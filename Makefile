@@ -16,7 +16,10 @@ LAB := $(VENV)/.lab
 TEST := $(VENV)/.test
 SITE := $(VENV)/.site
 # The environment belongs to one Python and one folder. After a move, a copy or an upgrade it does
-# not fit any more: its stamp goes, and what is missing is made again.
+# not fit any more: its stamp goes, and what is missing is made again; not where it is another's.
+LENT = $(shell test -L $(VENV) && cut -d' ' -f4- $(MADE) 2>/dev/null | grep -vxF "$$(pwd -P)")
+$(if $(LENT),$(error $(VENV) is a link to the environment of $(LENT), which make would change. \
+Remove the link, and make makes one here))
 FITS = "$$($(PY) --version 2>&1 | cut -d. -f1,2) in $$(pwd -P)"
 $(shell [ "$$(cat $(MADE) 2>/dev/null)" = $(FITS) ] || rm -f $(MADE))
 # A person waiting likes to see pip at work; a log does not.

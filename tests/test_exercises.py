@@ -17,7 +17,8 @@ import torch
 from jupyter_client.manager import start_new_kernel
 
 import swinlib
-from nbsolve import TAG, solve, stub_name
+from nbform import EXERCISE, tags
+from nbsolve import solve, stub_name
 from swinlib.lab.exercises import LESSONS, all_exercises, check, exercise, find, of_lesson, running
 from swinlib.lab.exercises.comparing import agree, digits_apart, near
 from swinlib.lab.exercises.running import Watch
@@ -81,9 +82,14 @@ def test_a_right_answer_in_another_style_is_right(name, answer):
 
 @each
 def test_at_least_six_wrong_answers_with_messages_of_their_own(asked):
-    pairs = next(m.WRONG[asked.name] for m in ANSWERS.values() if asked.name in m.WRONG)
+    pairs = [(answer, words) for name, answer, words in WRONG if name == asked.name]
+    assert len(pairs) >= 6, f"tests/answers has {len(pairs)} answers in WRONG[{asked.name!r}]"
     says = {check(asked, answer).says for answer, _ in pairs}
     assert len(says) >= len({words for _, words in pairs}) >= 6, "two mistakes are told the same"
+
+
+def test_right_answers_in_other_styles_to_every_exercise():
+    assert {name for name, _ in RIGHT} == {asked.name for asked in ASKED}
 
 
 @each
@@ -699,9 +705,9 @@ def test_numbers_in_other_places_and_scaled_ones_are_told_so():
 def test_the_notebook_asks_them_all(lesson):
     (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
-    stubs = [(n, c) for n, c in enumerate(cells) if TAG in c.metadata.get("tags", [])]
-    asked = [find(stub_name(cell.source)) for _, cell in stubs]
-    assert asked == list(of_lesson(lesson)) and 2 <= len(asked) <= 5
+    stubs = [(n, c) for n, c in enumerate(cells) if EXERCISE in tags(c)]
+    asked = [stub_name(cell.source) for _, cell in stubs]
+    assert asked == [wanted.name for wanted in of_lesson(lesson)] and asked
     for number, cell in stubs:
         task = cells[number - 1].source
         assert re.search(r"\*Difficulty [●○]{3} · importance [●○]{3} · \d+ minutes\*", task), task
@@ -718,7 +724,7 @@ def test_the_notebook_has_what_the_solutions_use(lesson):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type != "code" or cell.source.startswith("%%"):
             continue
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             solve(cell)
         table = symtable.symtable(cell.source, str(path), "exec")
         bound |= {
@@ -726,7 +732,7 @@ def test_the_notebook_has_what_the_solutions_use(lesson):
             for symbol in table.get_symbols()
             if symbol.is_assigned() or symbol.is_imported()
         }
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             used = set().union(*(globals_of(inner) for inner in table.get_children()))
             assert used <= bound, f"{used - bound} of {stub_name(cell.source)}"
 
@@ -753,7 +759,7 @@ def test_no_solution_stands_above_its_stub(lesson):
     (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     above = ""
     for cell in nbformat.read(path, as_version=4).cells:
-        if TAG in cell.metadata.get("tags", []):
+        if EXERCISE in tags(cell):
             asked = find(stub_name(cell.source))
             code = [line for line in without_comments(asked.source).splitlines()[2:] if line]
             missing = [line for line in code if line not in above]

@@ -15,7 +15,7 @@ import swinlib
 from nbtool import conditions
 from swinlib.lab import compare, photograph, roadmap, setup, show_source, showing
 from swinlib.lab.learner import lessons
-from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS, panels, titled
+from swinlib.lab.style import ACCENT, INK, PALE, REGION_COLOURS, marked, panels, titled
 
 
 def test_compare_prints_the_same_line_however_close(capsys):
@@ -159,6 +159,10 @@ def test_colours_of_regions_can_be_told_apart(eye):
     colours = torch.stack([seen_as(c, eye) for c in (*REGION_COLOURS, INK, PALE)])
     distances = torch.cdist(colours, colours)
     assert distances[~torch.eye(len(colours), dtype=torch.bool)].min() > 10
+
+
+def test_exhibits_are_marked_right_and_wrong():
+    assert marked({"a": 1, "b": 2, "c": 3}) == {"✓ a": 1, "✗ b": 2, "✗ c": 3}
 
 
 def test_titles_are_as_wide_as_their_panels():

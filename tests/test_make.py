@@ -44,6 +44,7 @@ def make(tmp_path):
         command = ["make", f"PYTHON={python}", target]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert bool(done.returncode) == fails, done.stderr
+        run.said = done.stderr
         return [what for line in calls.read_text().splitlines() for what in (MADE, LAB, TEST, SITE)
                 if line.endswith(what)]  # fmt: skip
 
@@ -72,6 +73,21 @@ def test_an_environment_moved_or_copied_is_repaired(make, tmp_path):
     make.folder.rename(tmp_path / "und jetzt so ß")
     assert make("progress") == [LAB]
     assert make("progress") == []
+
+
+def test_an_environment_that_another_folder_lends_is_not_changed(make, tmp_path_factory):
+    make("progress")
+    stamp = (make.folder / ".venv" / ".made").read_text()
+    lent = (make.folder / ".venv").rename(tmp_path_factory.mktemp("disk") / "environment")
+    (make.folder / ".venv").symlink_to(lent)
+    assert make("check") == [TEST]  # ours, only kept elsewhere
+    (lent / ".made").write_text("Python 3.12 in /srv/another course\n")
+    assert make("check", fails=True) == []
+    assert "environment of /srv/another course, which make would change" in make.said
+    assert (lent / ".made").exists()
+    (make.folder / ".venv").unlink()
+    assert make("check") == [MADE, LAB, TEST]
+    assert (make.folder / ".venv" / ".made").read_text() == stamp
 
 
 def test_after_an_upgrade_of_python(make):

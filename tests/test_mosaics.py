@@ -194,5 +194,5 @@ def test_the_figures(figures):
     draw.sums({"one": torch.tensor([[1, 2], [3, 4]])})
     draw.ious({"a": torch.rand(2, 10), "b": torch.rand(1, 10)}, DATA.class_names)
     shares = {"right_by_share": torch.arange(4), "shown_by_share": torch.full((4,), 4)}
-    draw.by_share({"whole": [shares, shares]}, {"whole": "whole"})
+    draw.by_share({"whole": [shares, shares]})
     assert list(figures[-1].axes[0].lines[0].get_ydata()) == [0, 0.25, 0.5, 0.75]

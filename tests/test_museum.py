@@ -1,12 +1,17 @@
 """The museum's exhibits: each is wrong, and a property of its room notices it."""
 
 import importlib
+import re
+from pathlib import Path
 
+import nbformat
 import pytest
 
 from swinlib.lab.exercises import LESSONS
 from swinlib.lab.exercises.comparing import agree
 
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 ROOMS = [
     (lesson, room)
     for lesson, name in LESSONS.items()
@@ -33,12 +38,24 @@ def test_what_is_right_has_every_property(room):
 
 @pytest.mark.parametrize(("room", "wrong"), EXHIBITS, ids=label)
 def test_a_mistake_is_wrong_without_an_error(room, wrong):
-    assert any(agree(wrong(*args), room.right(*args)) for args in room.examples())
+    noticed = any(agree(wrong(*args), room.right(*args)) for args in room.examples())
+    assert noticed, f"{wrong.__name__} is right on all of the room's examples"
 
 
 @pytest.mark.parametrize(("room", "wrong"), EXHIBITS, ids=label)
 def test_a_mistake_is_noticed(room, wrong):
-    assert room.caught_by(wrong)
+    assert room.caught_by(wrong), f"no property of the room notices {wrong.__name__}"
+
+
+def test_the_lessons_promise_as_many_mistakes_as_there_are():
+    said, there = {}, {}
+    for lesson in LESSONS:
+        (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+        first = nbformat.read(path, as_version=4).cells[0].source
+        if promise := re.search(r"recognise (\w+) mistakes", first):
+            said[lesson] = promise[1]
+            there[lesson] = NUMBERS[sum(len(room.wrong) for at, room in ROOMS if at == lesson)]
+    assert said == there and len(said) >= 8
 
 
 @pytest.mark.parametrize("room", [room for _, room in ROOMS], ids=label)

@@ -61,6 +61,19 @@ def test_recipes_are_compared_in_points_with_their_error(a_run, figures):
     assert texts == ["71.0", "69.0  (-2.0 ± 1.2)", "75.0  (+4.0 ± 1.0)"]
     labels = [label.get_text() for label in figures[-1].axes[0].get_yticklabels()]
     assert labels == ["whole, 2 seeds", "one seed, 1 seed", "two seeds, 2 seeds"]
+    assert figures[-1].axes[0].get_ylim() == (2.5, -0.5)  # no bar is cut off, however few
+
+
+def test_the_schedule_ends_with_the_last_epoch(figures):
+    rates = [training.learning_rate(step, 40, 5, 1.0, 0.01) for step in range(40)]
+    draw.schedule(rates, per_epoch=10, warmup_epochs=0.5)
+    epochs, drawn = figures[-1].axes[0].lines[0].get_data()
+    assert epochs[-1] == 4 and epochs[drawn.argmax()] == 0.5  # the peak is where the warm-up ends
+
+
+def test_the_confusion_writes_whole_per_cents(figures):
+    draw.confusion(torch.tensor([[995, 5], [14, 986]]), ("cat", "dog"))
+    assert [text.get_text() for text in figures[-1].axes[0].texts] == ["100", "1", "99"]
 
 
 def test_any_recorded_runs_can_be_drawn():

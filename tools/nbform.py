@@ -31,8 +31,7 @@ LETTERS = 9  # pixels, of a figure's smallest
 LIVE = "text/html"
 PICTURES = ("image/png", "image/jpeg")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-# Tag of a widget's cell: the still picture is in the next code cell (a pair belongs on the page).
-STILL_NEXT = "still-next"
+EXERCISE = "exercise"  # tag of the cells that hold a stub
 
 MACHINE_PATH = re.compile(
     r"(?<![\w./+~])/(?:work|root|tmp|home|Users|private/var|var/folders)\b"
@@ -82,10 +81,6 @@ def output_texts(output: dict) -> Iterator[str]:
         yield json.dumps(value) if isinstance(value, dict) else text(value)
 
 
-def has_picture(cell: dict) -> bool:
-    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-
-
 # --- the rules ----------------------------------------------------------------------------------
 
 
@@ -109,17 +104,17 @@ def violations(nb: dict, size: int = 0) -> list[str]:
         *check_ids(cells),
         *check_titles(cells),
         *check_minutes(cells),
+        *check_exercises(cells),
         *check_predictions(cells),
         *check_rebinding(cells),
     ]
-    code = [cell for cell in nb["cells"] if cell["cell_type"] == "code"]
-    count, following = 0, dict(zip(map(id, code), code[1:], strict=False))
+    count = 0
     for number, cell in enumerate(nb["cells"], 1):
         problems = list(check_cell(cell))
         if cell["cell_type"] == "code":
             count += 1
             problems += check_run(cell, count)
-            problems += check_outputs(cell, following.get(id(cell)))
+            problems += check_outputs(cell)
         elif cell["cell_type"] == "markdown":
             problems += check_markdown(cell)
         where = f"cell {number} ({cell.get('id', 'no id')})"
@@ -187,6 +182,12 @@ def check_minutes(cells: list[dict]) -> Iterator[str]:
         yield f"cell 1: {said.group()!r}: reading takes about {reading:.0f} minutes"
     if exercises not in found[1:]:
         yield f"cell 1: {said.group()!r}: the exercises say {exercises} minutes together"
+
+
+def check_exercises(cells: list[dict]) -> Iterator[str]:
+    count = sum(EXERCISE in tags(cell) for cell in cells)
+    if count and not 2 <= count <= 5:
+        yield f"{count} exercises, wanted 2 to 5"
 
 
 def check_predictions(cells: list[dict]) -> Iterator[str]:
@@ -334,8 +335,7 @@ def check_run(cell: dict, count: int) -> Iterator[str]:
             yield f"has an output of execution {output['execution_count']}, wanted {stored}"
 
 
-def check_outputs(cell: dict, following: dict | None) -> Iterator[str]:
-    """`following` is the next code cell, where a widget's still picture may stand."""
+def check_outputs(cell: dict) -> Iterator[str]:
     for output in cell.get("outputs", []):
         if output["output_type"] == "error" and "raises-exception" not in tags(cell):
             yield f"has an error in its outputs: {output.get('ename')}: {output.get('evalue')}"
@@ -356,12 +356,7 @@ def check_outputs(cell: dict, following: dict | None) -> Iterator[str]:
         if text(data.get("text/plain", "")).startswith("<Figure") and "image/png" not in data:
             yield "shows a figure's text without its picture"
         if WIDGET_VIEW in data and "image/png" not in data:
-            still = STILL_NEXT in tags(cell) and following is not None and has_picture(following)
-            if not still:
-                yield (
-                    "shows a widget without a still picture: give it an image/png of its own, "
-                    f"or tag the cell {STILL_NEXT!r} and draw it in the next code cell"
-                )
+            yield "shows a widget without a still picture: give it an image/png of its own"
 
 
 def check_picture(about: dict) -> Iterator[str]:

@@ -10,8 +10,8 @@ import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
 from nbcompare import problems
-from nbform import LIVE
-from nbsolve import TAG, solve
+from nbform import EXERCISE, LIVE, tags
+from nbsolve import solve
 from nbtool import CELL_TIMEOUT, conditions
 from swinlib.lab.exercises import STRICT
 
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
         if isinstance(item, IPyNbCell) and LIVE not in item.parent.skip_compare:
             item.parent.skip_compare += (LIVE,)  # it is not stored, see nbtool.leave_html
         if config.option.solved and isinstance(item, IPyNbCell):
-            if TAG in item.cell.metadata.get("tags", []):
+            if EXERCISE in tags(item.cell):
                 solve(item.cell)
 
 

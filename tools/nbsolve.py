@@ -8,7 +8,6 @@ from swinlib.lab.exercises import find
 from swinlib.lab.judge.parts import page_of
 from swinlib.lab.judge.sittings import praise
 
-TAG = "exercise"  # of the cells that hold a stub
 SITTING = re.compile(r"^%%sitting (\d)\n")
 STUB = re.compile(r"^@exercise\ndef (\w+)\(.*\Z", re.MULTILINE | re.DOTALL)
 

@@ -9,7 +9,7 @@ from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from swinlib.lab.showing import DPI, PAPER, WIDEST
 
@@ -102,6 +102,7 @@ def frame(ax: Axes, x: float, y: float, width: float, height: float) -> None:
 def in_percent(ax: Axes) -> None:
     """The upright axis in per cent, of values from 0 to 1."""
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 5, 10)))  # no halves to be rounded
 
 
 def marked(exhibits: dict) -> dict:

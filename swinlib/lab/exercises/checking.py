@@ -111,6 +111,9 @@ class Exercise:
     agree: Callable[..., str | None] = field(default=agree)
     leaves: str = ""
 
+    def __repr__(self) -> str:
+        return f"Exercise({self.name})"
+
     @property
     def name(self) -> str:
         return self.solution.__name__

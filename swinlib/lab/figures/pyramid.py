@@ -7,10 +7,20 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from swinlib.lab.figures.grid import draw_grid
-from swinlib.lab.mosaics import SHARES
+from swinlib.lab.mosaics import JOBS, SHARES
 from swinlib.lab.photograph import show_image
 from swinlib.lab.showing import listing, show
-from swinlib.lab.style import ACCENT, CALM, INK, PALE, REGION_COLOURS, bare, panels, titled
+from swinlib.lab.style import (
+    ACCENT,
+    CALM,
+    INK,
+    PALE,
+    REGION_COLOURS,
+    bare,
+    in_percent,
+    panels,
+    titled,
+)
 
 
 def mosaics(canvases: Tensor, answers: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
@@ -87,24 +97,25 @@ def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
     )
 
 
-def by_share(entries: dict[str, list[dict]], titles: dict[str, str]) -> None:
+def by_share(entries: dict[str, list[dict]]) -> None:
     """Share of tokens right, by how much of its picture a token's own window of stage 2 holds.
 
     Args:
-        entries: from `mosaics.read_recorded`, of some jobs.
-        titles: of these jobs.
+        entries: from `mosaics.read_recorded`, of at most five jobs; each job's line is the mean of
+            its seeds, the bars on it reach from the lowest to the highest of them.
     """
     figure, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
-    middle = [(n + 0.5) / SHARES for n in range(SHARES)]
-    colours = dict(zip(entries, (INK, ACCENT, CALM, *REGION_COLOURS[2:]), strict=False))
-    marks = dict(zip(entries, "os^Dv", strict=False))
+    colours = (INK, ACCENT, CALM, REGION_COLOURS[2], REGION_COLOURS[4])
     said = []
-    for name, seeds in entries.items():
+    for (name, seeds), colour, mark in zip(entries.items(), colours, "os^Dv", strict=False):
+        title = JOBS[name].title
         rows = torch.stack([e["right_by_share"] / e["shown_by_share"] for e in seeds])
-        ax.plot(middle, rows.mean(0), marks[name] + "-", color=colours[name], label=titles[name])
-        said.append(f"{titles[name]} from {rows.mean(0)[0]:.2f} to {rows.mean(0)[-1]:.2f}")
-        ax.vlines(middle, rows.amin(0), rows.amax(0), color=colours[name], linewidth=1.2)
-    ax.set_xticks(middle, [f"{n}/{SHARES} to {n + 1}/{SHARES}" for n in range(SHARES)])
-    ax.set(xlabel="of its picture in the same window of stage 2", ylabel="tokens right")
+        mean = rows.mean(0)
+        ax.plot(mean, mark + "-", color=colour, label=title)
+        ax.vlines(range(SHARES), rows.amin(0), rows.amax(0), color=colour, linewidth=4, alpha=0.4)
+        said.append(f"{title} from {mean[0]:.0%} to {mean[-1]:.0%}")
+    ax.set_xticks(range(SHARES), ["up to a quarter", "to a half", "to three quarters", "to all"])
+    ax.set(xlabel="so much of its picture is in a token's window", ylabel="tokens right")
+    in_percent(ax)
     ax.legend(fontsize=8.5)
     show(figure, f"Share of tokens right by how much of their picture they see: {'; '.join(said)}.")
