@@ -372,7 +372,7 @@ class NotebookPage:
         """The page's explorers from top to bottom, each with its twin in this process."""
         found = []
         for number, cell in enumerate(self.cells()):
-            if any(_shows_explorer(output) for output in cell.get("outputs", [])):
+            if any(_explorer(output) for output in cell.get("outputs", [])):
                 found.append(LiveExplorer(self, number, self._twin(cell["source"])))
         return found
 
@@ -455,13 +455,22 @@ def write_notebook(server: Server, source: str) -> Path:
     return path
 
 
+def stored_explorers() -> dict[str, list[str]]:
+    """The explorers that stored notebooks show, from top to bottom, by the notebook's name."""
+    found = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        outputs = [o for c in json.loads(path.read_bytes())["cells"] for o in c.get("outputs", [])]
+        found[path.stem] = [name for name in map(_explorer, outputs) if name]
+    return found
+
+
 def cells_for_explorers(cells: list[dict]) -> list[int]:
     """The numbers of a stored notebook's explorers' cells, and of those that they need."""
     wanted, found = set(), []
     for number, cell in reversed(list(enumerate(cells))):
         if cell["cell_type"] == "code":
             binds, needs = names_of(text(cell["source"]))
-            if binds & wanted or any(map(_shows_explorer, cell["outputs"])):
+            if binds & wanted or any(map(_explorer, cell["outputs"])):
                 found.insert(0, number)
                 wanted = (wanted - binds) | needs
     return found
@@ -483,10 +492,12 @@ def errors(cells: list[dict]) -> list[str]:
     return found
 
 
-def _shows_explorer(output: dict) -> bool:
+def _explorer(output: dict) -> str | None:
+    """The name of the explorer that an output shows."""
     data = output.get("data", {})
-    name = re.sub(r"\(\)$", "", "".join(data.get("text/plain", "")))
-    return "application/vnd.jupyter.widget-view+json" in data and name in widgets.__all__
+    name = "".join(data.get("text/plain", "")).removesuffix("()")
+    shown = "application/vnd.jupyter.widget-view+json" in data and name in widgets.__all__
+    return name if shown else None
 
 
 def _names_from_before(source: str) -> list[str]:

@@ -21,6 +21,7 @@ pytest.importorskip("notebook", reason="no Notebook 7 to show a notebook in a br
 import browser  # noqa: E402
 from browser import SETTLE, LiveExplorer, dragged, on_top, steps_of  # noqa: E402
 
+from swinlib.lab import widgets  # noqa: E402
 from swinlib.lab.drawing import Drawing  # noqa: E402
 from swinlib.lab.widgets.explorer import Choice, Number  # noqa: E402
 
@@ -33,23 +34,12 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "killpg"), reason="ends servers by their process group"),
 ]
 
-EXPLORERS = {
-    "01_patches": ["PatchExplorer"],
-    "02_attention": ["AttentionExplorer"],
-    "03_windows": ["WindowExplorer"],
-    "04_cyclic_shift_masks": ["ShiftMaskExplorer", "FootprintExplorer"],
-    "05_relative_position_index": ["PositionExplorer"],
-    "06_patch_merging": ["MergingExplorer"],
-    "07_full_model": ["ShapeLedger", "FingerprintExplorer"],
-    "08_cifar_training": ["TrainedAttentionExplorer"],
-}
 TIMED, RAPID = 10, 24  # keys: one after the other, and as fast as they go
 
-
-NAMES = [path.stem for path in (browser.ROOT / "notebooks").glob("*.ipynb")]
+EXPLORERS = browser.stored_explorers()
 # (app, notebook, whether the whole of it is run)
 WHOLE = "04_cyclic_shift_masks"
-VISITS = [("jupyterlab", name, name == WHOLE) for name in EXPLORERS]
+VISITS = [("jupyterlab", name, name == WHOLE) for name, shown in EXPLORERS.items() if shown]
 VISITS += [("notebook", WHOLE, True)]
 
 
@@ -63,6 +53,11 @@ def visits(request, tmp_path_factory):
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
         with chromium, browser.Visits(chromium, folder, order) as visits:
             yield visits
+
+
+def test_every_explorer_is_in_a_notebook():
+    shown = {name for names in EXPLORERS.values() for name in names}
+    assert shown == {name for name in widgets.__all__ if not name.startswith("draw")}
 
 
 @pytest.mark.parametrize(("app", "name", "whole"), VISITS)
@@ -375,7 +370,7 @@ def test_the_map_leads_to_the_other_lessons(app, visits):
     server, path = visits.server(app), browser.write_notebook(visits.server(app), MAP)
     page = browser.NotebookPage.start(visits.browser, server, path.stem)
     page.arrive()
-    others = {f"{name}.ipynb" for name in NAMES if name[:2] not in ("04", "09")}
+    others = {f"{name}.ipynb" for name in EXPLORERS if name[:2] not in ("04", "09")}
     assert leads_to(page) == others
     page.save()
     follow_link(page, "05_relative_position_index", lambda link: link.click())

@@ -9,7 +9,7 @@ import yaml
 
 import swinlib
 from oldest import is_oldest, lower_bounds
-from swinlib.lab.exercises import check
+from swinlib.lab.exercises import LESSONS, check, of_lesson
 from swinlib.lab.exercises.comparing import agree
 from swinlib.lab.exercises.running import Watch
 
@@ -33,7 +33,9 @@ def test_the_exercise(monkeypatch):
     assert check(asked, asked.solution).right
     for mistake in asked.mistakes:
         assert check(asked, mistake.like).says == mistake.says
-    assert "whatever it is given" in check(asked, lambda H, W, window_size: 6).says
+    assert "whatever it is given" in check(asked, lambda H, W, window_size, shift: 6).says
+    full = {lesson for lesson in LESSONS if len(of_lesson(lesson)) == 5}
+    assert full == set(re.findall(r"\d\d", re.search(r"Lessons (.*) have their five", PAGE)[1]))
 
 
 def test_the_widget():
@@ -75,6 +77,8 @@ def test_every_room_of_the_house_is_named():
     mine = {"build/", "runs/", "swinlib.egg-info/", "__pycache__/", "htmlcov/"}
     rooms = {path.parent.name + "/" for path in (ROOT / "swinlib").rglob("__init__.py")}
     lessons = {path.stem for path in (ROOT / "swinlib").glob("*.py")} - {"__init__"}
+    rooms |= {path.name for path in (ROOT / "swinlib" / "lab").glob("*.py")} - {"__init__.py"}
+    rooms |= {path.parent.name + "/" for path in (ROOT / "tests").glob("*/__init__.py")}
     words = set(re.findall(r"[\w.]+/?", house))
     assert top - mine | rooms | lessons <= words
 

@@ -1,4 +1,7 @@
-"""What importing swinlib brings, and who imports whom."""
+"""What importing swinlib brings, and who imports whom.
+
+Lessons <- what stands beside them <- training <- lab: each may import what stands before it.
+"""
 
 import ast
 import subprocess
@@ -73,6 +76,17 @@ def test_neither_lab_nor_training_nor_anything_heavy_is_imported(name):
     lazily = {"_files": {"safetensors"}, "published": {"torchvision"}}.get(name, set())
     assert roots <= {"swinlib", "torch"} | lazily | sys.stdlib_module_names
     assert not of_swinlib(PACKAGE / f"{name}.py") & {"lab", "training"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("training/**/*.py")), ids=lambda p: p.stem)
+def test_training_knows_nothing_of_lab(path):
+    assert "lab" not in of_swinlib(path)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_knows_nothing_of_lab_and_nothing_imports_it(name):
+    assert "lab" not in of_swinlib(PACKAGE / f"{name}.py")
+    assert not [path for path in PACKAGE.rglob("*.py") if name in of_swinlib(path)]
 
 
 def test_everything_promised_is_at_the_top_level():

@@ -101,7 +101,8 @@ def test_brighter_is_better():
 
 
 def test_the_widget(tmp_path):
-    check_widget(FingerprintExplorer(SHARES), {"missing": "mask", "row": 0, "column": 9}, tmp_path)
+    move = {"missing": "mask", "row": 0, "column": 9}
+    check_widget(FingerprintExplorer(SHARES), move, tmp_path, {"shares"})
     with pytest.raises(ValueError, match="shares"):
         FingerprintExplorer({})
 

@@ -110,7 +110,7 @@ def test_no_setting_is_impossible():
 
 def test_the_widget(tmp_path):
     move = {"window_rows": 2, "window_columns": 5, "query": 6, "key": 4, "head": 2}
-    check_widget(PositionExplorer(), move, tmp_path)
+    check_widget(PositionExplorer(), move, tmp_path, {"table"})
     assert PositionExplorer(window_size=(2, 5)).state["window_columns"] == 5
     assert PositionExplorer(**PositionExplorer(window_size=3).state).state["window_rows"] == 3
 

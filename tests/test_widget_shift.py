@@ -28,11 +28,9 @@ from swinlib import (  # noqa: E402
     window_reverse,
 )
 from swinlib.lab import setup  # noqa: E402
-from swinlib.lab.style import ACCENT  # noqa: E402
+from swinlib.lab.style import ACCENT, ATTENDS, MASKED  # noqa: E402
 from swinlib.lab.widgets.shift import (  # noqa: E402
-    ATTENDS,
     GAP,
-    MASKED,
     PADDING,
     PANEL,
     STEPS,

@@ -178,7 +178,7 @@ def test_the_widget(tmp_path):
     widget = TrainedAttentionExplorer(make_model(), make_images(), tuple("abcde"), MEAN, STD)
     assert list(widget.state.values()) == [0, 1, 2, 0, 3, 3]
     move = {"picture": 2, "stage": 2, "block": 1, "head": 2, "row": 6, "column": 1}
-    check_widget(widget, move, tmp_path)
+    check_widget(widget, move, tmp_path, {"seen", "class_names"})
     widget = TrainedAttentionExplorer(make_model(), make_images(), **move)
     assert widget.state == move and "taken for class" in widget.drawing.caption
     check_states(widget, 10)

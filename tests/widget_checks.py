@@ -1,6 +1,7 @@
 """What every widget's tests ask: a sound picture, a state that comes back, and little time."""
 
 import base64
+import inspect
 import time
 import xml.etree.ElementTree as ET
 from functools import cache
@@ -64,8 +65,14 @@ def check_svg(drawing) -> None:
         assert 0 <= y <= drawing.height, element.text
 
 
-def check_widget(widget, move: dict, tmp_path) -> None:
-    """State, reset, files and the still picture; `move` is a state other than the first."""
+def check_widget(widget, move: dict, tmp_path, given: set[str] = frozenset()) -> None:
+    """State, reset, files and the still picture.
+
+    Args:
+        move: a state other than the first.
+        given: keywords of `draw` that no control moves.
+    """
+    assert set(inspect.signature(widget.draw).parameters) == widget.parts.keys() | given
     first, before = widget.state, widget.svg
     widget.set(**move)
     moved = widget.state

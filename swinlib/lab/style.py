@@ -17,6 +17,7 @@ INK = "#222222"
 PALE = "#e8ecf1"
 ACCENT = "#d55e00"  # vermilion: what to look at
 CALM = "#0072b2"  # blue: what it is compared with
+MASKED, ATTENDS = "#12305c", "#f6e27a"  # pairs of a mask
 
 # Okabe and Ito's colours in a fixed order, a grey and Tol's indigo; region r of `region_ids` takes
 # number r.

@@ -118,8 +118,9 @@ class Switch(Control):
 class Explorer(anywidget.AnyWidget):
     """A picture that can be touched, with its controls.
 
-    A subclass sets `draw` and, in `controls`, makes one control for every keyword of `draw`, in
-    order. `bounds` may narrow them as controls before them move, so that no setting is impossible.
+    A subclass sets `draw` and, in `controls`, makes one control for every keyword of `draw` that a
+    reader moves, in the order in which they are shown. `bounds` may narrow them as controls before
+    them move, so that no setting is impossible.
 
     Args:
         still: what is another in the picture that is left behind for pages without a kernel.

@@ -16,7 +16,7 @@ from swinlib import (
 )
 from swinlib.lab.drawing import GREY, WHITE, Drag, Drawing, Part, hex_colour, on, part
 from swinlib.lab.figures.shift import window_cuts
-from swinlib.lab.style import ACCENT, INK, REGION_COLOURS
+from swinlib.lab.style import ACCENT, ATTENDS, INK, MASKED, PALE, REGION_COLOURS
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number, Switch
 from swinlib.model import shift_that_fits
 
@@ -31,7 +31,7 @@ STEPS = (
 )
 LARGEST_MAP, LARGEST_WINDOW = 16, 8  # tokens; what still reads on a screen
 REGION_FILLS = [hex_colour(colour, 0.55) for colour in REGION_COLOURS]
-PLAIN, PADDING, MASKED, ATTENDS = "#e8ecf1", WHITE, "#12305c", "#f6e27a"
+PADDING = WHITE
 PANEL, GAP, TOP = 300, 36, 30  # pixels
 
 
@@ -320,7 +320,7 @@ def _fills(numbers: Tensor, regions: Tensor | None) -> list[list[str]]:
     H, W = numbers.shape
     numbers = numbers.tolist()
     if regions is None:
-        return [[PADDING if number < 0 else PLAIN for number in row] for row in numbers]
+        return [[PADDING if number < 0 else PALE for number in row] for row in numbers]
     fills = [[REGION_FILLS[region] for region in row] for row in regions.tolist()]
     return [[PADDING if numbers[i][j] < 0 else fills[i][j] for j in range(W)] for i in range(H)]
 

@@ -19,7 +19,7 @@ from swinlib import (
     window_partition,
 )
 from swinlib.lab.drawing import GREY, WHITE, Drawing, Part, hex_colour, on, part
-from swinlib.lab.style import ACCENT, CALM, INK, PALE
+from swinlib.lab.style import ACCENT, CALM, INK, MASKED, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 from swinlib.training import normalise
 
@@ -29,7 +29,7 @@ PANEL, SMALL, TOP = 264, 208, 30  # pixels: a picture, a window, the place of th
 BELOW = TOP + PANEL + 58  # where the second row begins
 SIGNS = 44  # pixels between two windows, for a plus sign
 WIDTH = 4 * SMALL + 3 * SIGNS + 16
-MASKED, WEIGHT = "#12305c", "#009e73"
+WEIGHT = "#009e73"
 
 
 @dataclass
