@@ -127,7 +127,10 @@ window.swin = {
   plain(content) {
     const copy = content.cloneNode(true);
     for (const mark of copy.querySelectorAll(".swin-marks, [role=option]")) mark.remove();
-    for (const field of copy.querySelectorAll("g")) field.removeAttribute("aria-activedescendant");
+    for (const field of copy.querySelectorAll("g")) {
+      field.removeAttribute("aria-activedescendant");
+      field.removeAttribute("data-lm-suppress-shortcuts");
+    }
     return copy.innerHTML;
   },
 

@@ -1,7 +1,9 @@
 """What every notebook leans on: the comparison, the source on show, the photograph, the map."""
 
 import io
+import json
 import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
@@ -90,8 +92,21 @@ def test_roadmap_leads_to_the_other_lessons(lesson, displayed):
             (left, bottom + 4, right, bottom + 8),
         ):
             assert filled(card.crop(strip)) < 0.1, link
+    assert [named(link) for link in stored_map(lesson)["links"]] == list(map(named, picture.links))
     with pytest.raises(ValueError, match="'12'"):
         roadmap("12")
+
+
+def named(link: dict) -> tuple[str, str]:
+    return link["to"], link["name"]
+
+
+def stored_map(lesson: Path) -> dict:
+    """What the stored notebook says of its map, from which the web site takes the links."""
+    cells = json.loads(lesson.read_bytes())["cells"]
+    (cell,) = [c for c in cells if f'lab.roadmap("{lesson.name[:2]}")' in "".join(c["source"])]
+    about = [output.get("metadata", {}).get("image/png") for output in cell["outputs"]]
+    return next(filter(None, about))
 
 
 def filled(card: Image.Image) -> float:

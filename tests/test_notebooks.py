@@ -540,6 +540,7 @@ def card() -> Image.Image:
     """A photograph in skin and sky that fills a card with round corners, beside a narrow bar."""
     draw = random.Random(1)
     card = Image.new("RGB", (640, 400), (247, 248, 250))
+    card.paste((232, 236, 241), (574, 10, 594, 390))  # the style's pale, on its paper
     photograph = Image.new("RGB", (12, 9))
     shades = ((230, 160, 130), (190, 110, 80), (120, 70, 50), (70, 110, 180), (30, 30, 40))
     photograph.putdata(draw.choices(shades, k=12 * 9))
@@ -562,6 +563,7 @@ def test_lighter_cards_keep_rare_colours_and_round_corners():
     assert stored.getpixel((0, 0))[3] == 0 and stored.getpixel((320, 200))[3] == 255
     assert decode(light).getpixel((0, 0)) == (255, 255, 255)
     assert decode(light).getpixel((320, 3)) == (247, 248, 250)
+    assert decode(light).getpixel((580, 100)) == (232, 236, 241)
     off = ImageChops.difference(decode(heavy), decode(light)).crop((600, 10, 606, 390))
     assert max(high for _, high in off.getextrema()) < 16  # of 255
 

@@ -222,6 +222,16 @@ def test_what_belongs_together_lights_up(name, visit):
 
 
 @needs_browser
+@pytest.mark.parametrize("way", ["mouse", "keyboard"])
+def test_the_map_leads_to_another_lesson(way, visit):
+    with visit("notebooks/04_cyclic_shift_masks.html") as (page, problems):
+        link = page.locator(".swin-links a", has_text="lesson 06").first
+        link.click() if way == "mouse" else link.press("Enter")
+        page.wait_for_url("**/notebooks/06_patch_merging.html", wait_until="networkidle")
+        assert problems == []
+
+
+@needs_browser
 def test_code_is_copied(visit):
     """The button copies the cell, and nothing else."""
     cell = next(c for c in NOTEBOOKS[LESSONS[0]]["cells"] if c["cell_type"] == "code")
@@ -341,6 +351,15 @@ def test_lessons_in_order_with_their_files(site):
         links = Page((site / "notebooks" / f"{name}.html").read_text(encoding="utf-8")).links
         assert f"{name}.ipynb" in links
         assert json.loads((site / "notebooks" / f"{name}.ipynb").read_bytes()) == NOTEBOOKS[name]
+
+
+def test_every_map_has_its_links(site):
+    """To the pages of the other lessons; lesson 09 makes all pieces anew and has no box."""
+    for name in LESSONS:
+        html = (site / "notebooks" / f"{name}.html").read_text(encoding="utf-8")
+        links = re.findall(r'<a href="([^"]+)" title="lesson \d\d [^"]*"', html)
+        others = {f"{other}.html" for other in LESSONS if other[:2] not in (name[:2], "09")}
+        assert set(links) == others, name
 
 
 @pytest.mark.parametrize("package", [swinlib, training], ids=lambda package: package.__name__)

@@ -111,9 +111,9 @@ class Hand:
               const plain = (host) => {
                 const copy = host.querySelector("svg").cloneNode(true);
                 copy.querySelectorAll(".swin-marks, [role=option]").forEach((e) => e.remove());
-                copy.querySelectorAll("g").forEach((e) =>
-                  e.removeAttribute("aria-activedescendant")
-                );
+                const names = ["aria-activedescendant", "data-lm-suppress-shortcuts"];
+                for (const name of names)
+                  copy.querySelectorAll("g").forEach((e) => e.removeAttribute(name));
                 return copy.outerHTML;
               };
               return plain(here) === plain(wanted);

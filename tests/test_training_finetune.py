@@ -177,9 +177,11 @@ def test_frozen_parts_drop_nothing_in_training():
         ("backbone", "nothing", False),
     ],
 )
-def test_batch_norms_of_a_stem_are_frozen_with_it(what, learn, count):
+def test_batch_norms_of_a_stem_are_frozen_with_it(tmp_path, what, learn, count):
     """Their running means too, which move in every forward pass of training mode."""
-    config = PLAIN.replace(stem="deep", freeze=what, epochs=1, warmup_epochs=0.0)
+    config, weights = PLAIN.replace(stem="deep", epochs=1, warmup_epochs=0.0), tmp_path / "deep.pth"
+    torch.save(build_model(config, 7).state_dict(), weights)
+    config = config.replace(weights=weights, freeze=what)
     before = start_run(config, tiny_data(), torch.device("cpu")).model.patch_embed.convolutions
     after = run(config).model.patch_embed.convolutions
     assert isinstance(after[1], nn.BatchNorm2d)

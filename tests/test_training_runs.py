@@ -116,7 +116,7 @@ def test_shipped_weights_fit_their_run(name):
 
 def test_the_readme_s_commands_give_the_configurations_of_the_logs():
     rows = re.findall(r"^\| `(\S+)` \| `(--preset [^`]*)` \|", README, flags=re.M)
-    assert {"laptop_seed0", "laptop_seed1"} <= {folder for folder, _ in rows}
+    assert {"laptop_seed0", "laptop_seed1", "laptop_seed2"} <= {folder for folder, _ in rows}
     for folder, arguments in rows:
         told = _config(_parser().parse_args(shlex.split(arguments)))
         logged = read_run(RUNS / folder).config

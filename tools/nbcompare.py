@@ -123,22 +123,35 @@ def lighter(data: str | list[str]) -> str:
     for name in ("Software", "Description"):
         if name in picture.info:
             about.add_text(name, picture.info[name])
-    # Spread over all colours that there are: a cut by how many pixels each has takes the rare ones
-    # away, such as the ends of a colour bar beside a photograph.
-    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
-    few = picture.convert("RGB").quantize(255, method, kmeans=2, dither=dither)
+    few = in_few_colours(picture.convert("RGB"), 255)
     outside = shape.point(lambda alpha: 255 * (alpha == 0))  # the corners of a card
-    palette, top = few.getpalette(), (picture.width // 2, 0)
-    paper = 3 * few.getpixel(top)  # the same to the last bit in all cards of a page
-    palette[paper : paper + 3] = picture.convert("RGB").getpixel(top)
     transparent = {"transparency": 255} if outside.getbbox() else {}
     if transparent:
         few.paste(255, mask=outside)
         # All 256, or the last would be saved without its alpha, and the corners black.
-        palette = [*palette, *bytes(768)][:768]
-    few.putpalette(palette)
+        few.putpalette([*few.getpalette(), *bytes(768)][:768])
     buffer = io.BytesIO()
     few.save(buffer, "PNG", optimize=True, pnginfo=about, **transparent)
     if buffer.tell() >= len(raw):
         return data
     return base64.b64encode(buffer.getvalue()).decode() + "\n"
+
+
+def in_few_colours(picture: Image.Image, number: int) -> Image.Image:
+    """An RGB picture with a palette, in which what is painted flat has colours of its own.
+
+    The rest of the palette is spread over all colours that there are. A cut by how many pixels each
+    has would take the rare ones away, such as the ends of a colour bar beside a photograph.
+    """
+    area = picture.width * picture.height
+    counted = sorted(picture.getcolors(area), reverse=True)[: number // 3]
+    flat = [colour for count, colour in counted if count > area / 2000]
+    rest = picture.quantize(number - len(flat), Image.Quantize.MAXCOVERAGE, kmeans=2).getpalette()
+    rest = [
+        colour
+        for colour in zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+        if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > 8 for other in flat)
+    ]  # Pillow looks for the nearest in steps of 4
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([level for colour in (*flat, *rest) for level in colour])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)

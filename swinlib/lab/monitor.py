@@ -188,7 +188,8 @@ def _panel(drawing, left, kind, curves, epochs, trace):
             for x, y in points:
                 _marker(drawing, split, x, y, colour)
     if not values:
-        drawing.text(middle, HEIGHT / 2, "a curve grows here during training", fill=GREY)
+        between = place(0, 0.375 * top)[1]  # two lines
+        drawing.text(middle, between, "a curve grows here during training", fill=GREY)
 
 
 def _marker(drawing, split, x, y, colour):

@@ -402,7 +402,7 @@ def smoke() -> TrainConfig:
 
 
 def laptop() -> TrainConfig:
-    """For two CPU cores: 84 per cent on CIFAR-10 (JPEG copy, two seeds), see data/runs/README.md.
+    """For two CPU cores: 84 per cent on CIFAR-10 (JPEG copy, three seeds), see data/runs/README.md.
 
     What it does other than Swin's own recipe (data/runs/README.md has what it gained): Muon in
     place of AdamW for matrices, a stem of convolutions, bfloat16 where it pays, and first weights

@@ -36,7 +36,7 @@ def fingerprints(shares: dict[str, Tensor]) -> None:
         ax.set_title(VARIANTS[name].title, fontsize=10.5)
         ax.set_xlabel(_numbers(maps), fontsize=8.5, family="DejaVu Sans Mono", loc="left")
     bar = figure.colorbar(picture, ax=axes, shrink=0.75 / rows**0.5, pad=0.02, aspect=18)
-    bar.set_label("share of maps answered rightly")
+    bar.set_label("share of maps answered correctly")
     styles = {"window": (INK, "-"), "shifted window": (ACCENT, "--")}
     lines = [
         Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label)

@@ -259,9 +259,7 @@ function render({ model, el }) {
   const root = make("div", { className: "swin-explorer" });
   // Arrow keys are ours, not the notebook's, which looks at what has the focus and then outwards.
   root.dataset.lmSuppressShortcuts = "true";
-  root.addEventListener("focusin", ({ target }) => {
-    if (target.matches("input, select, button")) target.dataset.lmSuppressShortcuts = "true";
-  });
+  root.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
   root.append(controls, make("figure", {}, picture, again, caption), rare);
   el.append(root);
 
