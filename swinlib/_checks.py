@@ -9,9 +9,11 @@ from functools import wraps
 from inspect import signature
 from math import isfinite
 from numbers import Integral, Real
+from operator import index
 from typing import ParamSpec, TypeVar
 
 from torch import SymInt, Tensor
+from torch.compiler import is_dynamo_compiling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -165,4 +167,15 @@ def check_feature_map(name: str, x, dim: int | None = None) -> Tensor:
         raise ValueError(
             f"{name} must have {dim} channels in its last dimension, got shape {shape}"
         )
+    settle_sizes(*shape[1:3])
     return x
+
+
+def settle_sizes(H: int, W: int) -> None:
+    """For torch.compile: a size that it holds as a symbol becomes a number.
+
+    A mask is made for numbers, so there is a graph for each size of map, and it is better to know
+    that before anything is computed of symbols: their formulas, after padding, take it minutes.
+    """
+    if is_dynamo_compiling():
+        index(H), index(W)

@@ -5,7 +5,6 @@ kept here and not in the modules: a model is its weights, whatever has run throu
 """
 
 from functools import lru_cache
-from operator import index
 
 import torch
 from torch import Tensor
@@ -21,8 +20,7 @@ def mask_for(H, W, window_size, shift_size, device, dtype) -> Tensor | None:
     if not any(shift_size):
         return None
     if torch.compiler.is_dynamo_compiling():
-        # A size that the compiler holds as a symbol becomes a number here: a graph for each size.
-        return _constant(index(H), index(W), window_size, shift_size, device, dtype)
+        return _constant(H, W, window_size, shift_size, device, dtype)
     return _make_or_keep(H, W, window_size, shift_size, device, dtype)
 
 

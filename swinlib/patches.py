@@ -7,7 +7,7 @@ Images are ``(B, C, H, W)``, as everywhere in PyTorch; from `PatchEmbed` on, fea
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from swinlib._checks import check_int, check_layers, check_tensor, checked, to_pair
+from swinlib._checks import check_int, check_layers, check_tensor, checked, settle_sizes, to_pair
 
 
 @checked(images=check_tensor, patch_size=to_pair)
@@ -114,6 +114,7 @@ def check_images(images: Tensor, in_chans: int) -> None:
             f"images must be floating point, got {images.dtype}: "
             "convert first, for example images.float() / 255"
         )
+    settle_sizes(*shape[2:])
 
 
 fx.wrap("check_images")  # which looks at sizes, see model.py

@@ -209,9 +209,21 @@ def test_subclasses_of_tensors():
 # --- compiled -------------------------------------------------------------------------------------
 
 
-def test_compiled_once_for_every_size():
-    """With symbols for sizes too, and nothing that runs in between makes it compile again."""
+@pytest.mark.parametrize("dynamic", [None, True, False])
+def test_compiled_once_for_every_size(dynamic):
+    """For any batch, and nothing that runs in between makes it compile again."""
     block = randomise(SwinTransformerBlock(8, 2, 4, 2)).eval().requires_grad_(False)
+    model = make_model().eval().requires_grad_(False)
+    sizes = [(8, 8), (12, 8), (7, 12), (18, 19), (8, 8), (12, 8), (18, 19)]
+    assert len(compiled_for(block, [(2, H, W, 8) for H, W in sizes], dynamic)) == 4
+    pictures = [(2, 3, 32, 32), (2, 3, 30, 41), (2, 3, 32, 32), (2, 3, 64, 29)]
+    assert len(compiled_for(model, pictures, dynamic)) == 3
+    if dynamic:
+        assert len(compiled_for(model, [(B, 3, 30, 41) for B in (4, 3, 5, 2)], dynamic)) == 1
+
+
+def compiled_for(module, shapes, dynamic) -> list:
+    """The graphs of a module that is compiled and sees inputs of these shapes."""
     graphs = []
 
     def count(graph, examples):
@@ -219,13 +231,13 @@ def test_compiled_once_for_every_size():
         return graph.forward
 
     torch._dynamo.reset()
-    compiled = torch.compile(block, backend=count, fullgraph=True, dynamic=True)
-    for H, W in [(8, 8), (12, 8), (8, 12), (16, 20), (8, 8), (12, 8), (16, 20)]:
-        x = torch.randn(2, H, W, 8)
-        assert torch.equal(compiled(x), block(x))
-        block(torch.randn(1, 4 * H, W, 8))
-    assert len(graphs) == 4
+    compiled = torch.compile(module, backend=count, fullgraph=True, dynamic=dynamic)
+    for shape in shapes:
+        x = torch.randn(shape)
+        assert torch.equal(compiled(x), module(x))
+        module(torch.cat([x, x], dim=2)[:1])
     torch._dynamo.reset()
+    return graphs
 
 
 # --- what others' training code asks for ----------------------------------------------------------
