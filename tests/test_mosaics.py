@@ -1,6 +1,7 @@
 """The mosaics: what is drawn, who owns which token, what is measured, what is recorded."""
 
 import json
+import re
 from itertools import product
 from pathlib import Path
 
@@ -196,3 +197,17 @@ def test_the_figures(figures):
     shares = {"right_by_share": torch.arange(4), "shown_by_share": torch.full((4,), 4)}
     draw.by_share({"whole": [shares, shares]})
     assert list(figures[-1].axes[0].lines[0].get_ydata()) == [0, 0.25, 0.5, 0.75]
+
+
+def test_the_table_of_the_recorded_runs():
+    """In data/runs/README.md: a row for each record, with its numbers."""
+    text = (RECORDED.parent / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)`[^|]*\| (\d) \| (\d.*%) \|$", text, re.M)
+    wanted = []
+    for job, entries in m.read_recorded(RECORDED).items():
+        for entry in entries:
+            shares = entry["right_by_share"] / entry["shown_by_share"]
+            all_of_it = entry["right"].sum() / entry["shown"].sum()
+            cells = " | ".join(f"{share:.1%}" for share in (all_of_it, *shares))
+            wanted.append((job, str(entry["seed"]), cells.replace("%", " %")))
+    assert rows == wanted

@@ -237,7 +237,7 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
             other way round: where a key stands, seen from the query in the middle.
     """
     rows, columns = len(tables), max(len(table) for table in tables.values())
-    figure, axes = panels(columns, rows, width=9.6 / columns, height=9.6 / columns + 0.35)
+    figure, axes = panels(columns, rows, width=9.6 / columns, height=9.6 / columns + 0.25)
     reach = max(float(table.abs().max()) for table in tables.values())
     for ax in axes:
         ax.axis("off")
@@ -248,7 +248,11 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
             image = ax.imshow(table.flip(0, 1), cmap="PuOr", vmin=-reach, vmax=reach,
                               extent=(-M + 0.5, M - 0.5, M - 0.5, -M + 0.5))  # fmt: skip
             ax.plot(0, 0, "+", color=INK, markersize=7)
-            ax.set_title(f"{'' if head else name}\nhead {head}", fontsize=8)
+            ax.set_title(f"head {head}", fontsize=8)
+        ax = axes[row * columns]
+        words = name.replace(", ", "\n")
+        ax.text(-0.12, 0.5, words, transform=ax.transAxes, rotation=90, ha="right", va="center",
+                fontsize=8)  # fmt: skip
     figure.colorbar(image, ax=axes, shrink=0.6, label="bias, added to the score")
     show(
         figure,
