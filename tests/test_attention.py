@@ -1,5 +1,7 @@
 """Lesson 02: attention that returns its weights, and its version with heads."""
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -108,3 +110,14 @@ def test_dropout_of_outputs_only_in_training():
     assert (out == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     torch.testing.assert_close(out[out != 0], 2 * plain[out != 0])
     assert torch.equal(attn.eval()(x), plain)
+
+
+@pytest.mark.parametrize(("tokens", "plain"), [(16, True), (144, True), (145, False)])
+def test_the_kernels_of_bfloat16_on_a_cpu(tokens, plain):
+    q, k, v = torch.randn(3, 2, 2, tokens, 8).bfloat16()
+    bias = torch.randn(1, 2, tokens, tokens).bfloat16()
+    module = sys.modules["swinlib.attention"]  # the package's name for it is the function's
+    wanted = (
+        attention(q, k, v, bias=bias)[0] if plain else F.scaled_dot_product_attention(q, k, v, bias)
+    )
+    assert torch.equal(module.fused_attention(q, k, v, bias=bias, scale=8**-0.5), wanted)

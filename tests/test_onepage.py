@@ -78,8 +78,12 @@ def test_drop_path_rates_and_what_must_not_decay():
 def test_in_half_precision_as_autocast_does_it():
     ours, page = (randomise(m).eval() for m in both())
     images = torch.randn(2, 3, 64, 48)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(page(images), ours(images))
+    with torch.no_grad():
+        exact = ours(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            errors = [(model(images) - exact).norm() for model in (ours, page)]
+    # By other kernels (fused_attention), and so not equal: equally near.
+    assert max(errors) < 2 * min(errors) < 0.05 * exact.norm()
 
 
 def test_it_is_one_page_and_needs_torch_alone():
