@@ -62,8 +62,8 @@ def attention(
 
 
 LARGEST_BATCH = 65_535  # of CUDA's fused kernels with a bias: pytorch/pytorch#142228
-# Tokens up to which the plain form is faster in bfloat16 on a CPU: a training step of Swin-T takes
-# 0.9 times as long. (More are no slower, but would hold large weights in memory.)
+# Tokens up to which bfloat16 on a CPU takes the plain form, which is faster there: with 0 here
+# `make bench` shows the fused one. (More are no slower, but their weights would fill the memory.)
 PLAIN_IN_BFLOAT16 = 144
 
 
