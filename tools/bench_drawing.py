@@ -31,32 +31,47 @@ def markdown(results: dict) -> str:
 
 
 def draw(results: dict, path: Path) -> None:
-    """All rows as bars: times as fast as torchvision, with quartiles and the floor."""
+    """A panel for each task: times as fast as torchvision, with quartiles and the floor."""
     import matplotlib.pyplot as plt
 
-    rows = results["rows"]
-    names = ["torchvision", "timm", "swinlib"]
-    looks = {"torchvision": ("#999999", ""), "timm": ("#e69f00", "//"), "swinlib": ("#0072b2", "")}
-    figure, ax = plt.subplots(figsize=(8, 0.9 + 0.75 * len(rows)), layout="constrained")
-    for number, row in enumerate(rows):
-        for place, name in enumerate(names):
-            if name not in row["ratio_to_torchvision"]:
-                continue
-            value = row["ratio_to_torchvision"][name]
-            colour, hatch = looks[name]
-            y = number + (place - 1) * 0.26
-            error = [[value["median"] - value["low"]], [value["high"] - value["median"]]]
-            ax.barh(y, value["median"], 0.24, color=colour, hatch=hatch, edgecolor="white",
-                    xerr=error, label=name if number == 0 else None)  # fmt: skip
-            ax.text(0.02, y, f"{value['median']:.2f}", va="center", fontsize=7.5,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-        limit = row["ratio_to_torchvision"]["floor"]["median"]
-        ax.plot([limit] * 2, [number - 0.38, number + 0.38], color="#cc3311", linewidth=2,
-                label="bare matrix products" if number == 0 else None)  # fmt: skip
-    ax.set_yticks(range(len(rows)), [line(row).splitlines()[0] for row in rows], fontsize=8)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.axvline(1, color="#333333", linewidth=1)
-    ax.set_xlabel("times as fast as torchvision, median of the rounds and quartiles")
-    ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    tasks = {}
+    for row in results["rows"]:
+        tasks.setdefault(f"{row['task']}, batch {row['batch']}", []).append(row)
+    looks = {"timm": ("#e69f00", "s", -0.17), "swinlib": ("#0072b2", "o", 0.17)}
+    figure, axes = plt.subplots(
+        len(tasks), sharex=True, squeeze=False, layout="constrained",
+        figsize=(8, 1.3 + 0.45 * len(results["rows"])),
+        height_ratios=[len(rows) for rows in tasks.values()],
+    )  # fmt: skip
+    for ax, (task, rows) in zip(axes[:, 0], tasks.items(), strict=True):
+        ax.axvline(1, color="#333333", linewidth=1, label="torchvision")
+        for number, row in enumerate(rows):
+            for name, (colour, marker, off) in looks.items():
+                value = row["ratio_to_torchvision"].get(name)
+                if value is None:
+                    continue
+                error = [[value["median"] - value["low"]], [value["high"] - value["median"]]]
+                ax.errorbar(value["median"], number + off, xerr=error, color=colour, fmt=marker,
+                            label=name, markersize=6, elinewidth=2)  # fmt: skip
+            limit = row["ratio_to_torchvision"]["floor"]["median"]
+            ax.plot([limit] * 2, [number - 0.35, number + 0.35], color="#cc3311", linewidth=2.5,
+                    label="bare matrix products")  # fmt: skip
+        ax.set_title(task, loc="left", fontsize=10)
+        ax.set_yticks(range(len(rows)), [_way(row) for row in rows], fontsize=9)
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.grid(axis="x", color="#dddddd")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].set_xlabel("times as fast as torchvision: median of the rounds, and quartiles")
+    handles = {}
+    for ax in axes[:, 0]:
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _way(row):
+    """What a row measures of its task."""
+    parts = [row["kind"], row["precision"], "compiled" if row["compiled"] else ""]
+    return ", ".join(part for part in parts if part)
