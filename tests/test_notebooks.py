@@ -58,18 +58,25 @@ def test_all_notebooks_are_there():
     assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == NAMES
 
 
-def test_lesson_08_runs_with_the_preset_that_a_laptop_gets(tmp_path, monkeypatch):
+def test_lesson_08_runs_with_the_preset_that_a_laptop_gets_and_is_stopped(tmp_path, monkeypatch):
     """Stored outputs come from a smaller model, with which more sums agree to rounding."""
     for name, value in nbtool.conditions(str(tmp_path)).items():
         monkeypatch.setenv(name, value)
     path = NOTEBOOKS / "08_cifar_training.ipynb"
     lesson = nbformat.read(path, as_version=4)
-    choose = next(cell for cell in lesson.cells if cell.id == "choose")
-    chosen = 'training.preset("laptop").replace(epochs=4, train_limit=1000)'
-    assert "training.choose_preset()" in choose.source
-    choose.source = choose.source.replace("training.choose_preset()", chosen)
+    chosen = 'training.preset("laptop").replace(epochs=9, train_limit=1000)'
+    stop = "def stop(state):\n    if state['epoch'] == 2:\n        raise KeyboardInterrupt\n\n"
+    for name, old, new in (
+        ("choose", "training.choose_preset()", chosen),
+        ("train-run", "result = ", stop + "result = "),
+        ("train-run", "monitor.on_step", "stop"),
+    ):
+        cell = next(cell for cell in lesson.cells if cell.id == name)
+        assert cell.source.count(old) == 1
+        cell.source = cell.source.replace(old, new)
     here = {"metadata": {"path": str(NOTEBOOKS)}}
     NotebookClient(lesson, timeout=nbtool.CELL_TIMEOUT, resources=here).execute()
+    assert "Interrupted in epoch 2 of 9" in str(lesson.cells)
 
 
 @pytest.mark.parametrize("name", NAMES)

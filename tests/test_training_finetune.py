@@ -381,6 +381,14 @@ def test_from_weights_to_a_model_at_the_console(weights, tmp_path, capsys):
     assert run.class_names[0] == "bar" and run.picture_size == (32, 32)
     assert isinstance(run.model.head, nn.Linear) and run.model.head.out_features == 10
 
+    # All of it goes on from there: the classes are the same, and so is the head.
+    more = tmp_path / "more"
+    arguments = ["--weights", str(out), "--data", str(folder), "--out", str(more), "--epochs", "1"]
+    rate = ["learning_rate=1e-9", "final_learning_rate=0.0"]
+    main([*arguments, "--device", "cpu", "--set", "batch_size=20", "precision=float32", *rate])
+    assert "the same classes, so its head too; all of it learns" in capsys.readouterr().out
+    torch.testing.assert_close(load_model(more).model.head.weight, run.model.head.weight)
+
 
 def test_finetuning_without_weights_is_told(capsys):
     with pytest.raises(SystemExit):

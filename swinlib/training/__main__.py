@@ -17,7 +17,7 @@ from swinlib.training.checkpoint import clear, write_atomically
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
 from swinlib.training.distributed import find_ranks, join, main_process_first
-from swinlib.training.finetune import start_from
+from swinlib.training.finetune import keeps_head, start_from
 from swinlib.training.lock import InUseError, locked
 from swinlib.training.loop import train
 from swinlib.training.precision import not_available
@@ -143,7 +143,7 @@ def _train(config, args, out, device, ranks):
             print(data.announcement)
         print(f"{config.name} on {device}; {data}")
         if config.weights:
-            print(_start(config))
+            print(_start(config, data))
         if missing := not_available(config, device):
             print(missing)
     result = train(
@@ -163,14 +163,19 @@ def _train(config, args, out, device, ranks):
     return result
 
 
-def _start(config):
+def _start(config, data):
     """A line on what a run starts from, and on what of it is kept."""
     kept = {None: "all of it learns", "backbone": "the head alone learns",
             "all_but_norms": "the norms and the head learn"}  # fmt: skip
     what = kept.get(config.freeze, f"frozen up to stage {config.freeze}")
+    head = (
+        "the same classes, so its head too"
+        if keeps_head(config, data.class_names)
+        else "a new head"
+    )
     return (
         f"from {config.weights}: embed_dim {config.embed_dim}, depths {config.depths}, windows of "
-        f"{config.window_size}, pictures of {config.image_size} pixels; a new head; {what}"
+        f"{config.window_size}, pictures of {config.image_size} pixels; {head}; {what}"
     )
 
 

@@ -121,17 +121,25 @@ def _fields_of(path):
     }
 
 
-def load_start(model: SwinTransformer, config) -> None:
-    """Fills a fresh model with ``config.weights``; its head stays as it is, for the new classes.
+def keeps_head(config, class_names) -> bool:
+    """Whether ``config.weights`` are those of a run of this package on the very same classes."""
+    about = about_run(find_weights(config.weights))
+    return about is not None and tuple(about["class_names"]) == tuple(class_names)
+
+
+def load_start(model: SwinTransformer, config, class_names) -> None:
+    """Fills a fresh model with ``config.weights``. Its head stays as it is, for new classes, unless
+    `keeps_head`.
 
     Raises ValueError where the weights do not fit the configuration.
     """
     path = find_weights(config.weights)
     ours = about_run(path) is not None
     source = path / "model.safetensors" if ours and path.is_dir() else path
+    new_head = not keeps_head(config, class_names)
     with redirect_stdout(io.StringIO()):  # it says that the head is left, as is meant here
         try:
-            load_pretrained(model, source, resize=True, new_head=True)
+            load_pretrained(model, source, resize=True, new_head=new_head)
         except (TypeError, pickle.UnpicklingError) as error:
             raise ValueError(str(error)) from error
 

@@ -265,12 +265,13 @@ def confusion_matrix(labels, predictions, num_classes) -> torch.Tensor:
 
 
 def start_run(config, data, device, precision="float32") -> Run:
-    """A run before its first step: fresh weights, or ``config.weights`` with a fresh head;
-    everything seeded with ``config.seed``."""
+    """A run before its first step: fresh weights, or ``config.weights``, with a fresh head for
+    other classes; everything seeded with ``config.seed``.
+    """
     torch.manual_seed(config.seed)  # first weights, drop path
     model = build_model(config, data.num_classes, data.train_images.shape[-2:])
     if config.weights is not None:
-        load_start(model, config)
+        load_start(model, config, data.class_names)
     freeze(model, config.freeze)
     model.to(device)
     return Run(
