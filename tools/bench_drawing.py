@@ -1,4 +1,4 @@
-"""What the measurements look like: as lines, as a table, and as bars."""
+"""What the measurements look like: as lines, as a table, and as points."""
 
 from pathlib import Path
 

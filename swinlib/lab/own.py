@@ -1,7 +1,7 @@
 """A folder of pictures and a start, for a lesson that must run on the learner's own and on none.
 
 As a command it records what lesson 10 shows of more seeds, and of photographs:
-``python -m swinlib.lab.own --data data --out data/runs/finetune``.
+``python -m swinlib.lab.own --data data --dataset imagefolder --out data/runs/finetune``.
 """
 
 import argparse
@@ -89,7 +89,8 @@ def small_start(start: str) -> training.TrainConfig:
     """Lesson 10's configuration: everything in memory, twelve epochs.
 
     Args:
-        start: as `choose_start` gives it. The shipped model is narrow, which bears a larger rate.
+        start: as `choose_start` gives it. The shipped model is narrow, which bears a larger rate,
+            and trains in seconds, always in float32; others take the preset's precision.
     """
     config = training.start_from(start, training.preset("finetune"))
     small = Path(start) == SHIPPED
