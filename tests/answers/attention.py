@@ -54,6 +54,14 @@ def softmax_without_sum(scores):
     return torch.exp(scores - scores.max(dim=-1, keepdim=True).values)
 
 
+def softmax_special(scores):
+    return torch.special.softmax(scores, -1)
+
+
+def softmax_special_log(scores):
+    return torch.special.log_softmax(scores, -1).exp()
+
+
 def softmax_log(scores):
     return torch.log_softmax(scores, dim=-1)
 
@@ -656,6 +664,8 @@ WRONG = {
         (softmax_of_quotients, "divides by the largest score"),
         (softmax_without_sum, "the rows do not add up to 1"),
         (softmax_log, "it calls `log_softmax`"),
+        (softmax_special, "it calls `special_softmax`"),
+        (softmax_special_log, "it calls `special_log_softmax`"),
         (softmax_lost_dimension, "with two queries and three keys: it stops with RuntimeError"),
         (softmax_in_place, "writes into its input `scores`"),
         (softmax_in_float32, "of type torch.float32, wanted torch.float16"),

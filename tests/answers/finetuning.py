@@ -96,6 +96,13 @@ def gradient_of_sums(weight, images, labels, size):
     return own.grad
 
 
+def gradient_of_the_weight_itself(weight, images, labels, size):
+    weight.requires_grad_()
+    for x, y in zip(images.split(size), labels.split(size), strict=True):
+        (F.cross_entropy(x @ weight.T, y) * len(x) / len(images)).backward()
+    return weight.grad
+
+
 def in_parts(times, cleared=False, whole=False):
     def answer(weight, images, labels, size):
         own = weight.detach().clone().requires_grad_()
@@ -180,6 +187,7 @@ WRONG = {
         (in_parts(lambda n, N, size: n / N, whole=True), "smaller part at the end is left out"),
         (in_parts(lambda n, N, size: size / N), "counts as if it were whole"),
         (in_parts(lambda n, N, size: n), "sum over pictures"),
+        (gradient_of_the_weight_itself, "writes into its input `weight`"),
     ],
     "resized_table": [
         (table_by(back=False), "heads are mixed up"),

@@ -35,6 +35,15 @@ def pyramid_by_index(maps, lateral, smooth):
     return out[::-1]
 
 
+def pyramid_that_empties(maps, lateral, smooth):
+    out = []
+    for i in reversed(range(len(maps))):
+        top = lateral[i](maps[i])
+        maps[i] = None
+        out.insert(0, top + F.interpolate(out[0], top.shape[-2:]) if out else top)
+    return [s(o) for s, o in zip(smooth, out, strict=True)]
+
+
 def pyramid_ascending(maps, lateral, smooth):
     out = [l(m) for l, m in zip(lateral, maps, strict=True)]  # noqa: E741
     for fine in range(len(out) - 1):
@@ -288,6 +297,7 @@ def level_float(width, height):
 
 WRONG = {
     "feature_pyramid": [
+        (pyramid_that_empties, "writes into its input `maps`"),
         (pyramid_ascending, "Begin at the coarsest"),
         (pyramid_bottom_up, "the fine maps are added to the coarse ones"),
         (pyramid_without_sum, "nothing is added"),

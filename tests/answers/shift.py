@@ -467,6 +467,17 @@ def mask_minus_infinity(H, W, M, s):
     )
 
 
+def mask_of_a_billion(H, W, M, s):
+    return (official_mask(H, W, M, s) != 0) * -1e9
+
+
+def mask_of_the_lowest(H, W, M, s):
+    lowest = torch.finfo(torch.float32).min
+    return torch.zeros_like(official_mask(H, W, M, s)).masked_fill(
+        official_mask(H, W, M, s) != 0, lowest
+    )
+
+
 def mask_true_false(H, W, M, s):
     return official_mask(H, W, M, s) != 0
 
@@ -651,6 +662,8 @@ WRONG = {
         (mask_upside_down, "the wrong way round"),
         (mask_attractive, "+100"),
         (mask_minus_infinity, "get minus infinity"),
+        (mask_of_a_billion, "get minus infinity"),
+        (mask_of_the_lowest, "get minus infinity"),
         (mask_true_false, "which pairs are strangers, with True or 1"),
         (mask_subtracted, "differences of the labels"),
         (mask_rolled_back, "*before* the roll"),

@@ -63,6 +63,17 @@ def epoch_by_loader(start, images, labels, order, batch_size, rates, clip_norm):
     return sum(losses) / len(losses)
 
 
+def epoch_with_numpys_mean(start, images, labels, order, batch_size, rates, clip_norm):
+    """Whose mean of float32 is no Python float."""
+    model, optimizer = start()
+    model.train()
+    losses = []
+    for chosen, rate in zip(order.split(batch_size), rates, strict=True):
+        loss = update(model, optimizer, images[chosen], labels[chosen], rate, clip_norm)
+        losses += [loss.numpy()] * len(chosen)
+    return np.mean(losses)
+
+
 def careless_epoch(
     start, images, labels, order, batch_size, rates, clip_norm, *, leave_out=(), clip=None
 ):
@@ -107,6 +118,35 @@ def epoch_clipped_one_by_one(*args):
     return careless_epoch(
         *args, clip=lambda model, c: [nn.utils.clip_grad_norm_(p, c) for p in model.parameters()]
     )
+
+
+def epoch_clipped_to_one(*args):
+    return careless_epoch(
+        *args, clip=lambda model, c: nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    )
+
+
+def epoch_clipped_to_half(*args):
+    return careless_epoch(
+        *args, clip=lambda model, c: nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    )
+
+
+def epoch_at_the_next_rate(start, images, labels, order, batch_size, rates, clip_norm):
+    """As with a scheduler, whose step comes after the optimiser's."""
+    model, optimizer = start()
+    model.train()
+    total = 0.0
+    for chosen, rate in zip(order.split(batch_size), rates, strict=True):
+        loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        total += loss.item() * len(chosen)
+    return total / len(order)
 
 
 def epoch_at_the_start_rate(*args):
@@ -537,6 +577,17 @@ def half_detached(logits, labels, smoothing):
     return (1 - smoothing) * plain(logits, labels, smoothing) - smoothing * mean
 
 
+def detached_in_place(logits, labels, smoothing):
+    logits.detach_()
+    return with_targets(logits, labels, smoothing)
+
+
+def detached_at_last(logits, labels, smoothing):
+    loss = with_targets(logits, labels, smoothing)
+    logits.detach_()
+    return loss
+
+
 def in_single_precision(logits, labels, smoothing):
     return with_targets(logits.float(), labels, smoothing)
 
@@ -569,6 +620,9 @@ WRONG = {
         (epoch_not_clipped, "the gradients are not clipped"),
         (epoch_clamped, "each number of the gradient is clipped"),
         (epoch_clipped_one_by_one, "each parameter's gradient is clipped by itself"),
+        (epoch_clipped_to_one, "clipped to a length of its own"),
+        (epoch_clipped_to_half, "is a step missing, or one too many"),
+        (epoch_at_the_next_rate, "each rate is set after its step"),
         (epoch_at_the_start_rate, "the learning rates given are not used"),
         (epoch_first_group_only, "only the first group"),
         (epoch_in_storage_order, "not in the given order"),
@@ -580,7 +634,7 @@ WRONG = {
         (epoch_cleared_too_late, "nothing is learned: every batch meets the weights as they were"),
         (epoch_two_starts, "nothing is learned: every batch meets the weights as they were"),
         (epoch_steps_before_the_next, "no step is made after it"),
-        (epoch_with_a_step_too_many, "are not those after the last step"),
+        (epoch_with_a_step_too_many, "is a step missing, or one too many"),
         (epoch_on_probabilities, "a softmax before"),
         (epoch_sum_of_losses, "gives 5.383, wanted 1.346"),
         (epoch_list_of_losses, "wanted the mean loss, a number"),
@@ -603,6 +657,8 @@ WRONG = {
     "smoothed_loss": [
         (of_detached_logits, "no gradient flows back from them to `logits`"),
         (half_detached, "their gradient with respect to `logits` is not"),
+        (detached_in_place, "writes into its input `logits`"),
+        (detached_at_last, "writes into its input `logits`"),
         (in_single_precision, "torch.float32, wanted torch.float64, the type that came in"),
         (softmax_log, "its logarithm is -∞"),
         (plain, "without any smoothing"),
@@ -645,5 +701,10 @@ RIGHT = {
         gathered,
     ],
     "mix_pictures": [mix_as_a_product, mix_by_scattering, mix_by_loop, mix_by_lerp],
-    "train_one_epoch": [epoch_with_a_helper, epoch_by_hand, epoch_by_loader],
+    "train_one_epoch": [
+        epoch_with_a_helper,
+        epoch_by_hand,
+        epoch_by_loader,
+        epoch_with_numpys_mean,
+    ],
 }

@@ -227,6 +227,8 @@ def attempt(
     """Call a function with copies of arguments, and put back what it changes for others."""
     given = [copied(arg) for arg in args]
     names = argument_names(function, len(args))
+    # Asked before the call, which may change what requires a gradient.
+    inputs = {name: arg for name, arg in zip(names, given, strict=True) if requires_gradient(arg)}
     printed, result, error, gradients = Printed(), None, None, {}
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
@@ -237,7 +239,7 @@ def attempt(
         try:
             with watch or contextlib.nullcontext(), limit or contextlib.nullcontext():
                 result = function(*given)
-            gradients = gradients_of(result, dict(zip(names, given, strict=True)))
+            gradients = gradients_of(result, inputs)
         except BaseException as raised:  # whatever a learner's code may raise
             error = raised
             if limit and limit.fired:  # what it raised on the way, such as a KeyboardInterrupt
@@ -280,11 +282,18 @@ def copied(arg):
     return new.copy_(arg.detach()).requires_grad_(arg.requires_grad)
 
 
+def requires_gradient(arg) -> bool:
+    return is_tensor(arg) and arg.requires_grad
+
+
 def unchanged(now, before) -> bool:
     if isinstance(before, tuple | list):
-        return len(now) == len(before) and all(map(unchanged, now, before))
+        same_kind = isinstance(now, tuple | list) and len(now) == len(before)
+        return same_kind and all(map(unchanged, now, before))
     if not is_tensor(before):
         return True
+    if not is_tensor(now) or now.requires_grad != before.requires_grad:
+        return False
     if now.shape != before.shape or now.dtype != before.dtype:
         return False
     return bool(((now == before) | (now.isnan() & before.isnan())).all())
@@ -297,9 +306,8 @@ def detached(result):
     return result.detach() if isinstance(result, Tensor) else result
 
 
-def gradients_of(result, args: dict) -> dict[str, Tensor | None]:
-    """Gradients of a result's weighted sum, by name, of those arguments that require one."""
-    inputs = {name: arg for name, arg in args.items() if is_tensor(arg) and arg.requires_grad}
+def gradients_of(result, inputs: dict[str, Tensor]) -> dict[str, Tensor | None]:
+    """Gradients of a result's weighted sum with respect to each input, by name."""
     parts = result if isinstance(result, tuple | list) else [result]
     parts = [part for part in parts if is_tensor(part) and part.requires_grad]
     if not inputs or not parts:

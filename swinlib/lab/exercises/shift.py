@@ -580,6 +580,18 @@ def _mask_infinite(H, W, M, s):
     return shifted_window_mask(H, W, M, s).log1p().nan_to_num(nan=-torch.inf)
 
 
+def _mask_of_a_million(H, W, M, s):
+    return _mask_infinite(H, W, M, s).clamp(-1e6)
+
+
+def _mask_of_a_billion(H, W, M, s):
+    return _mask_infinite(H, W, M, s).clamp(-1e9)
+
+
+def _mask_of_the_lowest(H, W, M, s):
+    return _mask_infinite(H, W, M, s).clamp(torch.finfo(torch.float32).min)
+
+
 def _mask_of_bool(H, W, M, s):
     return shifted_window_mask(H, W, M, s) < 0
 
@@ -731,9 +743,10 @@ SHIFTED = Exercise(
             _mask_plus_100,
         ),
         Mistake(
-            "strangers get minus infinity. It would do here, but -100 is asked for, as in the "
-            "official weights' training.",
+            "strangers get minus infinity, or another very low number. It would do here, but -100 "
+            "is asked for, as in the official weights' training.",
             _mask_infinite,
+            (_mask_of_a_million, _mask_of_a_billion, _mask_of_the_lowest),
         ),
         Mistake(
             "these say which pairs are strangers, with True or 1. Wanted is what to *add*: 0 "

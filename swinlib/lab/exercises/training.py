@@ -1,6 +1,7 @@
 """Exercises of lesson 08: an epoch of training, a schedule, a loss, a mixture of pictures."""
 
 import inspect
+import numbers
 from collections.abc import Callable
 
 import torch
@@ -264,7 +265,7 @@ LOSS = Exercise(
 
 def mix_pictures(images, labels, num_classes, share, partner):
     """Mixup of uint8 pictures (B, 3, H, W) with those numbered `partner`: pictures and targets."""
-    images = images.float()  # uint8 would cut off what is behind the point
+    images = images.float()  # the scale stays 0 to 255
     targets = F.one_hot(labels, num_classes).float()
     return (
         share * images + (1 - share) * images[partner],
@@ -357,8 +358,8 @@ MIXUP = Exercise(
     "share of 1, non-contiguous tensors",
     hints=(
         "A mixed picture shows two things, so its target must name both, in the same shares.",
-        "`F.one_hot(labels, num_classes)` turns labels into targets that can be mixed. What comes "
-        "out of 0.7 * 100 in whole numbers?",
+        "`F.one_hot(labels, num_classes)` turns labels into targets that can be mixed. Mixed "
+        "pictures are float32: turn none of the parts back into whole numbers.",
         "`x[partner]` is the batch in another order. Mix `images.float()` with it, and the "
         "one-hot targets in the same way.",
     ),
@@ -379,8 +380,8 @@ MIXUP = Exercise(
         ),
         Mistake("the mixture is truncated to whole numbers. It is to stay float32.", _cut_off),
         Mistake(
-            "fractions are lost before the sum, so that mixtures come out too dark. Turn the "
-            "pictures into float32 first.",
+            "fractions are lost before the sum, so that mixtures come out too dark. Add parts that "
+            "are float32.",
             _cut_off_early,
         ),
         Mistake(
@@ -444,6 +445,7 @@ def _epoch(
     clip=nn.utils.clip_grad_norm_,
     keep_gradients=False,
     set_rate=True,
+    rate_after=False,
     all_groups=True,
     training=True,
     stepping=True,
@@ -459,8 +461,9 @@ def _epoch(
     for step, chosen in enumerate(order.split(batch_size)):
         if whole_batches and len(chosen) < batch_size:
             continue
-        for group in optimizer.param_groups[: None if all_groups else 1]:
-            group["lr"] = rates[step] if set_rate else group["lr"]
+        groups = optimizer.param_groups[: None if all_groups else 1] if set_rate else []
+        for group in [] if rate_after else groups:
+            group["lr"] = rates[step]
         logits = model(images[chosen])
         loss = F.cross_entropy(logits.softmax(-1) if softmax else logits, labels[chosen])
         if not keep_gradients:
@@ -469,6 +472,8 @@ def _epoch(
         clip(list(model.parameters()), clip_norm)
         if stepping and (last_step or step + 1 < len(rates)):
             optimizer.step()
+        for group in groups if rate_after else []:
+            group["lr"] = rates[step]
         losses += [loss.item()] if by_batch else [loss.item()] * len(chosen)
     return sum(losses) / len(losses)
 
@@ -489,11 +494,17 @@ def _never(parameters, clip_norm):
     pass
 
 
+def _to_one(parameters, clip_norm):
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+
+
 _gradients_add_up = _epoch_with(keep_gradients=True)
 _epoch_unclipped = _epoch_with(clip=_never)
 _epoch_clipped_by_value = _epoch_with(clip=nn.utils.clip_grad_value_)
 _epoch_clipped_alone = _epoch_with(clip=_each_alone)
+_epoch_clipped_to_one = _epoch_with(clip=_to_one)
 _epoch_at_one_rate = _epoch_with(set_rate=False)
+_epoch_rate_after = _epoch_with(rate_after=True)
 _epoch_one_group = _epoch_with(all_groups=False)
 _epoch_in_eval_mode = _epoch_with(training=False)
 _epoch_without_steps = _epoch_with(stepping=False)
@@ -514,9 +525,11 @@ def _epoch_labels_stay(start, images, labels, order, *others):
 
 def same_loss(got, wanted, *_):
     """As `agree`, to the rounding of the weights, which are float32."""
-    if not isinstance(got, float | torch.Tensor):
+    if isinstance(got, numbers.Real):  # also NumPy's
+        got = torch.tensor(float(got))
+    if not isinstance(got, torch.Tensor):
         return f"returns {describe(got)}, wanted the mean loss, a number"
-    return agree(torch.as_tensor(got).detach().float(), torch.tensor(wanted))
+    return agree(got.detach().float(), torch.tensor(wanted))
 
 
 class Descent:
@@ -615,8 +628,8 @@ EPOCH = Exercise(
     solution=train_one_epoch,
     cases=_epochs,
     agree=same_loss,
-    leaves="the mean loss is right, but the weights that are left behind are not those after the "
-    "last step.",
+    leaves="the mean loss is right, but the weights that are left behind are not: is a step "
+    "missing, or one too many, made at another rate, or with a gradient clipped to another length?",
     allowed=(Start.__call__, Descent.zero_grad, inspect.unwrap(Descent.step)),
     checked_on="7 epochs: orders and rates of their own, a smaller last batch, clipped gradients, "
     "two groups of parameters, batch norm",
@@ -645,8 +658,16 @@ EPOCH = Exercise(
             _epoch_clipped_alone,
         ),
         Mistake(
+            "the gradient is clipped to a length of its own. Clip it to `clip_norm`.",
+            _epoch_clipped_to_one,
+        ),
+        Mistake(
             "the learning rates given are not used: set one in every group before each step.",
             _epoch_at_one_rate,
+        ),
+        Mistake(
+            "each rate is set after its step, and counts for the next one. Set it before.",
+            _epoch_rate_after,
         ),
         Mistake(
             "only the first group of parameters gets the learning rate. The biases and norms are "
