@@ -197,6 +197,11 @@ ANSWER = "@exercise\ndef conv_weight(weight):\n    return weight\n"
         (ANSWER, "unchecked"),
         ("%time 1\n" + ANSWER, "unchecked"),  # not Python, so written by somebody
         (ANSWER.replace("return", "return ("), "unchecked"),
+        (ANSWER.replace("@exercise", "@exercise  # mine"), "unchecked"),
+        (ANSWER.replace("\n", "\n@torch.no_grad()\n", 1), "unchecked"),
+        (ANSWER.replace("\n", "\n\n# so\n", 1), "unchecked"),
+        (STUB.replace("\n", "\n@torch.no_grad()\n", 1), "open"),
+        (ANSWER.replace("@exercise", "@exercises"), "open"),
         ("def conv_weight(weight):\n    return weight\n", "open"),  # not the exercise's cell
     ],
 )

@@ -9,7 +9,8 @@ from swinlib.lab.judge.parts import PARTS
 from swinlib.lab.judge.sittings import is_unwritten
 from swinlib.lab.learner import ROOT, code_cells, lessons, noted
 
-STUB = re.compile(r"^@exercise\s*\ndef (\w+)", re.MULTILINE)
+# Further decorators, comments and empty lines may stand between the two.
+STUB = re.compile(r"^@exercise\b.*\n(?:[@#].*\n|[ \t]*\n)*def (\w+)", re.MULTILINE)
 SITTING = re.compile(r"\s*%%sitting +(\d)")
 SITTINGS = {part: f"sitting {part}" for part in PARTS}
 SIGNS = {"right": "✓", "wrong": "✗", "unchecked": "?", "open": "…"}
