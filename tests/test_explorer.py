@@ -110,6 +110,37 @@ def test_what_is_rejected_changes_nothing(toy, wrong, word):
         Toy(**wrong)
 
 
+def test_a_choice_takes_the_option_itself():
+    step = Choice("step", [("one", 1), ("two", 2), ("half", 0.5), ("whole", 3.0)], 1)
+    for value, option in [(2, 2), (2.0, 2), (3, 3.0), (0.5, 0.5)]:
+        taken = step.checked("step", value)
+        assert (taken, type(taken)) == (option, type(option))
+    for wrong in (True, "2", None, 4):
+        with pytest.raises(ValueError, match="step must be one of"):
+            step.checked("step", wrong)
+    shift = widgets.ShiftMaskExplorer()
+    shift.set(step=2.0)
+    assert (shift.state["step"], shift.svg) == (2, widgets.ShiftMaskExplorer(step=2).svg)
+
+
+@pytest.mark.parametrize("error", [AssertionError, RuntimeError, KeyboardInterrupt])
+def test_a_picture_that_cannot_be_drawn_moves_nothing(toy, error, monkeypatch):
+    def fail(**state):
+        raise error
+
+    toy.set(size=7)
+    before, picture, limits = toy.state, toy.svg, bounds_of(toy)
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "draw", staticmethod(fail))
+        for move in ({"state": {"size": 3}}, {"state": {"place": 1}, "begin": {"size": 4}}):
+            with pytest.raises(error):
+                toy._move(**move)
+        patch.setattr(Toy, "along", lambda self, moved: fail())
+        with pytest.raises(error):
+            toy._move({"place": 1}, begin={"size": 4})
+    assert (toy.state, toy.svg, bounds_of(toy)) == (before, picture, limits)
+
+
 def test_no_such_control(toy):
     for make in (toy.set, Toy):
         with pytest.raises(TypeError, match="sise"):

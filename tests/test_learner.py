@@ -142,6 +142,21 @@ def test_a_damaged_copy_stops_nothing(course, content, capsys):
     assert run("copies", root=course, capsys=capsys) == (0, "", "")
 
 
+@pytest.mark.parametrize("content", ["", "[]", "<<<<<<< HEAD\n{", "{}"])
+@pytest.mark.parametrize("arguments", [["copies"], ["fresh", "04"]])
+def test_a_damaged_lesson_is_a_sentence(course, content, arguments, capsys):
+    lay_copies(course)
+    lesson = lessons(course)[3]
+    before = copy_of(lesson).read_bytes()
+    lesson.write_text(content)
+    code, _, err = run(*arguments, root=course, capsys=capsys)
+    assert code == 1 and f"{lesson} is no notebook" in err and "Traceback" not in err
+    assert copy_of(lesson).read_bytes() == before
+    assert len(list((course / "learn").iterdir())) == len(lessons(course))
+    copy_of(lesson).unlink()
+    assert run(*arguments, root=course, capsys=capsys)[0] == 1 and not copy_of(lesson).exists()
+
+
 def test_an_interrupt_leaves_no_half_copy(course, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt

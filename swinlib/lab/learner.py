@@ -51,7 +51,7 @@ def outdated(root: Path = ROOT) -> list[Path]:
     found = []
     for lesson in lessons(root):
         origin = _read(copy_of(lesson)).get("metadata", {}).get(ORIGIN)
-        if origin is not None and origin != fingerprint(_read(lesson)):
+        if origin is not None and origin != fingerprint(_lesson(lesson)):
             found.append(lesson)
     return found
 
@@ -67,12 +67,13 @@ def lay_afresh(name: str, root: Path = ROOT) -> tuple[Path, Path | None]:
         The new copy, and where the old one is now; None if there was none.
 
     Raises:
-        ValueError: no lesson, or several, of this name.
+        ValueError: no lesson, or several, of this name, or one that cannot be read.
     """
     named = [lesson for lesson in lessons(root) if name and lesson.name.startswith(name)]
     if len(named) != 1:
         known = ", ".join(lesson.stem for lesson in lessons(root))
         raise ValueError(f"{name!r} names {len(named)} lessons, wanted one of {known}")
+    _lesson(named[0])  # if it cannot be read, the copy stays where it is
     copy = copy_of(named[0])
     aside = None
     if copy.exists():
@@ -90,7 +91,7 @@ def fingerprint(notebook: dict) -> str:
 
 
 def _lay(lesson: Path) -> Path:
-    notebook = _read(lesson)
+    notebook = _lesson(lesson)
     notebook["metadata"][ORIGIN] = fingerprint(notebook)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
@@ -102,6 +103,18 @@ def _lay(lesson: Path) -> Path:
     unfinished.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
     unfinished.replace(copy)
     return copy
+
+
+def _lesson(path: Path) -> dict:
+    """A notebook of the course.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    notebook = _read(path)
+    if not notebook.keys() >= {"cells", "metadata"}:
+        raise ValueError(f"{path} is no notebook: is there a merge of git's to be finished?")
+    return notebook
 
 
 def _read(path: Path) -> dict:

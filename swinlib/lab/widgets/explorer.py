@@ -33,11 +33,11 @@ class Control:
     def __init__(self, label: str, value, rare: bool = False, play: bool = False):
         self.label, self.value, self.rare, self.play = label, value, rare, play
 
-    def check(self, name: str, value) -> None:
-        """Say what would be possible.
+    def checked(self, name: str, value):
+        """The value as the picture is told it.
 
         Raises:
-            ValueError: the value is not.
+            ValueError: it is not possible; the message says what would be.
         """
         raise NotImplementedError
 
@@ -66,12 +66,13 @@ class Number(Control):
         super().__init__(label, value, **how)
         self.low, self.high = low, high
 
-    def check(self, name: str, value) -> None:
+    def checked(self, name: str, value) -> int:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or not self.low <= value <= self.high:
             raise ValueError(
                 f"{name} must be a whole number from {self.low} to {self.high}, got {value!r}"
             )
+        return value
 
     def nearest(self, value):
         if isinstance(value, int) and not isinstance(value, bool):
@@ -96,10 +97,13 @@ class Choice(Control):
         super().__init__(label, value, **how)
         self.options = options
 
-    def check(self, name: str, value) -> None:
+    def checked(self, name: str, value):
         possible = [option for _, option in self.options]
-        if value not in possible:
-            raise ValueError(f"{name} must be one of {possible}, got {value!r}")
+        for option in possible:
+            # Python's 2.0 and True equal 2 and 1; a page sends 1.0 as 1.
+            if option == value and isinstance(option, bool) == isinstance(value, bool):
+                return option
+        raise ValueError(f"{name} must be one of {possible}, got {value!r}")
 
 
 class Switch(Control):
@@ -110,9 +114,10 @@ class Switch(Control):
     def __init__(self, label: str, value: bool = False, **how):
         super().__init__(label, value, **how)
 
-    def check(self, name: str, value) -> None:
+    def checked(self, name: str, value) -> bool:
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be True or False, got {value!r}")
+        return value
 
 
 class Explorer(anywidget.AnyWidget):
@@ -230,26 +235,25 @@ class Explorer(anywidget.AnyWidget):
                     f"{type(self).__name__} has no control {name!r}; it has {', '.join(self.parts)}"
                 )
         before = self.state
-        for name, value in begin.items():
-            self.parts[name].value = value
-        state = begin | self.along(state)
         try:
+            for name, value in begin.items():
+                self.parts[name].value = value
+            state = begin | self.along(state)
             # In the order of the controls, for bounds depend on the controls before.
             for name, part in self.parts.items():
                 self._narrow()
                 if name in state:
                     value = part.nearest(state[name]) if stop else state[name]
-                    part.check(name, value)
-                    part.value = value
+                    part.value = part.checked(name, value)
             self._narrow()
-        except ValueError:
+            if self.state != before or not self.svg:
+                self._redraw()
+        except BaseException:  # whatever comes in between, state and picture belong together
             for name, value in before.items():
                 self._narrow()
                 self.parts[name].value = value
             self._narrow()
             raise
-        if self.state != before or not self.svg:
-            self._redraw()
 
     def _narrow(self) -> None:
         for name, part in self.parts.items():  # in order: one that is narrowed may narrow the next
