@@ -19,7 +19,7 @@ from nbsolve import solve
 from swinlib import SwinTransformer, onepage
 from swinlib.lab.judge import judge
 from swinlib.lab.judge import table as judged
-from swinlib.lab.judge.__main__ import main, parse
+from swinlib.lab.judge.__main__ import EXAMPLES, main, parse
 from swinlib.lab.judge.examine import examine
 from swinlib.lab.judge.mistakes import MISTAKES, SHOWS
 from swinlib.lab.judge.models import ONE_PAGE, Builder, page_classes, page_with
@@ -284,9 +284,52 @@ def test_a_model_that_cannot_be_listened_to():
     )
     (finding,) = judge_deaf(strange).findings
     assert (finding.mistake, finding.place) == ("", "layers.2.blocks.3")
-    outside = (("return self.reduction(self.norm(x))", "return self.reduction(self.norm(x)) * 2"),)
-    (finding,) = judge_deaf(outside).findings
-    assert "points to the embedding, a merging, the last norm or the head" in finding.says
+    for outside in (
+        ("return self.reduction(self.norm(x))", "return self.reduction(self.norm(x)) * 2"),
+        ("return x + self.drop_path(self.mlp", "return 2 * x + self.drop_path(self.mlp"),
+    ):
+        (finding,) = judge_deaf((outside,)).findings
+        assert (finding.mistake, finding.place) == ("", "")
+        assert "points to what passes by in the blocks, the embedding, a merging" in finding.says
+    known = next(m for m in MISTAKES if m.name == "mlp_without_residual")
+    (finding,) = judge_deaf(known.changes).findings
+    assert finding.mistake == known.name and "points to" not in finding.says
+    random = (("self.proj_drop(self.proj(x))", "F.dropout(self.proj(x), 0.1)"),)
+    (finding,) = judge_deaf(random).findings
+    assert finding.pattern == "random" and "points to" not in finding.says
+
+
+@pytest.mark.parametrize(
+    ("old", "place"),
+    [
+        ("self.proj_drop(self.proj(x))", "layers.0.blocks.0"),
+        ("self.reduction(self.norm(x))", "layers.0.downsample"),
+        ("self.head(x)", "head"),
+    ],
+)
+def test_randomness_in_evaluation_is_told(old, place):
+    made = page_classes(((old, f"F.dropout({old}, 0.1)"),))["SwinTransformer"]
+
+    def without_rates(patch_size, in_chans, num_classes, embed_dim, depths, num_heads):
+        """As one writes it who knows of no rates."""
+        return made(patch_size, in_chans, num_classes, embed_dim, depths, num_heads, 7)
+
+    before = torch.get_rng_state()
+    (finding,) = examine(Builder(without_rates, wanted=judged.OPTIONS), SMALL_SIZES).findings
+    assert (finding.place, finding.pattern, finding.mistake) == (place, "random", "")
+    assert "Two passes over the same pictures give different numbers" in finding.says
+    assert "it is" not in finding.says and "Every token" not in finding.says
+    assert "Dropout and drop path" in finding.reread
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_coin_for_every_window_is_told_in_shifted_blocks_too():
+    """The only block that drops is shifted; and its attention is right but for the coin."""
+    known = next(m for m in MISTAKES if m.name == "drop_path_for_every_window")
+    given = dict(embed_dim=16, depths=(2,), num_heads=(2,), window_size=3)
+    found = examine(Builder(known.model, given), SMALL_SIZES)
+    assert [f.mistake for f in found.findings] == [known.name], str(found)
+    assert examine(Builder(onepage.SwinTransformer, given), SMALL_SIZES).right
 
 
 # --- right models in other styles ---------------------------------------------------------------
@@ -576,6 +619,33 @@ def test_command_line(tmp_path, capsys):
     assert "there are " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", ["64", "64x", "64x0", "64x48x3", "-4x4", "axb"])
+def test_sizes_are_two_numbers(size, capsys):
+    with pytest.raises(SystemExit):
+        main(["my_swin.py", f"--sizes={size}"])
+    assert f"such as 64x48, got {size!r}" in capsys.readouterr().err
+
+
+def test_what_the_reference_cannot_be_is_no_fault_of_the_file():
+    options = dict(embed_dim=48, depths=[2, 2])  # and four numbers of heads
+    (finding,) = work(Target("swinlib.onepage:SwinTransformer", options), print).findings
+    assert finding.says.startswith("The official model cannot have these options: ")
+    assert "num_heads" in finding.says and "The file" not in finding.says
+
+
+def test_an_error_of_the_judges_own_is_no_fault_of_the_file():
+    (finding,) = work(Target("swinlib.onepage:SwinTransformer", sizes=[(64,)]), print).findings
+    assert finding.says.startswith("The examination stops with ")
+
+
+@pytest.mark.parametrize("example", re.findall(r"swinlib.lab.judge (my_swin.*=.*)\n", EXAMPLES))
+def test_the_helps_example_can_be_judged(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    source = ONE_PAGE.replace("class SwinTransformer(", "class Swin(")
+    Path("my_swin.py").write_text(source, encoding="utf-8")
+    assert main([*example.split(), "--sizes", "16x12"]) == 0
+
+
 def test_arguments_are_read_as_python_reads_them():
     assert parse("depths=[2,2]") == ("depths", [2, 2])
     assert parse("norm=batch") == ("norm", "batch")
@@ -625,9 +695,48 @@ def test_against_activations(name, tmp_path, capsys):
 
 
 def test_activations_of_nothing_known(tmp_path, capsys):
-    np.savez(tmp_path / "a.npz", **{"64x48/stem": np.zeros(3)})
+    for name in ("64x48/stem", "100x100/norm", "20/head", "head"):
+        np.savez(tmp_path / "a.npz", **{"64x48/norm": np.zeros(3), name: np.zeros(3)})
+        assert main(["--against", str(tmp_path / "a.npz")]) == 1
+        out = capsys.readouterr().out.replace("\n  ", " ")
+        assert f"'{name}' is no HxW/PLACE. Sizes are 224x224, " in out and "places head, " in out
+    np.savez(tmp_path / "a.npz")
     assert main(["--against", str(tmp_path / "a.npz")]) == 1
-    assert "'64x48/stem' is no HxW/PLACE" in capsys.readouterr().out.replace("\n  ", " ")
+    assert "The file holds nothing." in capsys.readouterr().out
+
+
+def test_scores_alone_are_compared_too(tmp_path, capsys):
+    options = ["embed_dim=24", "depths=[2,2]", "num_heads=[3,6]"]
+    assert main(["--export", str(tmp_path / "port.npz"), *options]) == 0
+    file = np.load(tmp_path / "port.npz")
+    model = onepage.SwinTransformer(embed_dim=24, depths=(2, 2), num_heads=(3, 6), num_classes=10)
+    weights = {k[8:]: torch.tensor(file[k]) for k in file.files if k.startswith("weights/")}
+    model.load_state_dict(weights, strict=False)
+    head = model.eval()(torch.tensor(file["images/20x24"])).detach().numpy()
+    for scores, code, words in (
+        (head, 0, "Equal to the official one in all that was saved"),
+        (head[:, ::-1], 1, "Save the blocks too, to learn where it begins."),
+    ):
+        np.savez(tmp_path / "a.npz", **{"20x24/head": scores})
+        capsys.readouterr()
+        assert main(["--against", str(tmp_path / "a.npz"), *options]) == code
+        assert words in capsys.readouterr().out.replace("\n  ", " ")
+
+
+@pytest.mark.parametrize("flag", ["--export", "--against"])
+def test_a_port_that_cannot_be_compared_is_told_so(flag, tmp_path, capsys):
+    path, other = tmp_path / "a.npz", tmp_path / "b.npz"
+    np.savez(path, **{"20x24/head": np.zeros((2, 10))})
+    other.write_text("no arrays")
+    for words, says in (
+        ([str(tmp_path / "nowhere" / "a.npz")], "No such file"),
+        ([str(path), "embed_dim=25"], "embed_dim"),
+        ([str(path), "width=25"], "width"),
+        *([([str(other)], "is no .npz file of numbers")] if flag == "--against" else []),
+    ):
+        with pytest.raises(SystemExit):
+            main([flag, *words])
+        assert says in capsys.readouterr().err
 
 
 # --- parts --------------------------------------------------------------------------------------

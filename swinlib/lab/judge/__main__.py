@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import re
 import signal
 import sys
 
@@ -11,7 +12,7 @@ EXAMPLES = """
 examples:
   python -m swinlib.lab.judge my_swin.py
   python -m swinlib.lab.judge my_swin.py --part 2
-  python -m swinlib.lab.judge my_swin.py:Swin embed_dim=48 depths=[2,2]
+  python -m swinlib.lab.judge my_swin.py:Swin embed_dim=48 depths=[2,2] num_heads=[3,6]
   python -m swinlib.lab.judge torchvision.models.swin_transformer:SwinTransformer \\
       patch_size=[4,4] embed_dim=96 depths=[2,2,6,2] num_heads=[3,6,12,24] window_size=[7,7]
   python -m swinlib.lab.judge --export port.npz embed_dim=48 depths=[2,2] num_heads=[3,6]
@@ -46,16 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
         words, options.target = [options.target, *words], None
     try:
         given = dict(parse(word) for word in words)
-        sizes = [tuple(int(n) for n in size.split("x")) for size in options.sizes]
+        sizes = [size_of(word) for word in options.sizes]
     except ValueError as error:
         parser.error(str(error))
     if options.export or options.against:
         from swinlib.lab.judge import against
 
-        if options.export:
-            print(against.export(options.export, given))
-            return 0
-        report = against.judge_activations(options.against, given)
+        try:
+            if options.export:
+                print(against.export(options.export, given))
+                return 0
+            report = against.judge_activations(options.against, given)
+        except (OSError, TypeError, ValueError) as error:  # no such file, or no such options
+            parser.error(str(error))
     elif options.target:
         report = judge(
             options.target,
@@ -69,6 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a file or a class, or give --export or --against")
     print(report)
     return 0 if report.right else 1
+
+
+def size_of(word: str) -> tuple[int, int]:
+    """HxW as two numbers."""
+    if not re.fullmatch(r"0*[1-9]\d*x0*[1-9]\d*", word):
+        raise ValueError(f"sizes are HxW in pixels, such as 64x48, got {word!r}")
+    return tuple(map(int, word.split("x")))
 
 
 def parse(word: str):

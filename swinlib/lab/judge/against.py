@@ -62,6 +62,17 @@ def export(path: str, options: dict) -> str:
     )
 
 
+def read(path: str) -> dict[str, Tensor]:
+    """The arrays of an .npz file, by name."""
+    try:
+        with np.load(path) as file:
+            return {key: torch.as_tensor(file[key]).float() for key in file.files}
+    except OSError:
+        raise
+    except Exception as error:  # whatever the file may hold
+        raise ValueError(f"{path} is no .npz file of numbers: {error}") from error
+
+
 def judge_activations(path: str, options: dict) -> Report:
     """Compare a port's numbers with the reference's.
 
@@ -69,18 +80,23 @@ def judge_activations(path: str, options: dict) -> Report:
         path: of an .npz file with arrays by "HxW/PLACE"; maps as (B, H, W, C), (B, C, H, W) or
             (B, H*W, C).
         options: what `export` was given.
+
+    Raises:
+        OSError: there is no such file.
+        TypeError, ValueError: it is no .npz file of numbers, or the reference has no such options.
     """
     report = Report(str(path))
     models = models_of(options)
     known = {place.name for place in models.places}
-    with np.load(path) as file:
-        arrays = {key: torch.as_tensor(file[key]).float() for key in file.files}
-    strange = [key for key in arrays if key.partition("/")[2] not in known]
-    sizes = [size for size in SIZES if any(key.startswith(f"{name_of(size)}/") for key in arrays)]
-    if strange or not sizes:
+    arrays = read(path)
+    wanted = {f"{name_of(size)}/{place}" for size in SIZES for place in known}
+    strange = [key for key in arrays if key not in wanted]
+    if strange or not arrays:
         says = f"{strange[0]!r} is no HxW/PLACE." if strange else "The file holds nothing."
-        report.findings.append(Finding("file", f"{says} Places are {', '.join(sorted(known))}."))
+        says += f" Sizes are {', '.join(map(name_of, SIZES))}, places {', '.join(sorted(known))}."
+        report.findings.append(Finding("file", says))
         return conclude(report)
+    sizes = [size for size in SIZES if any(key.startswith(f"{name_of(size)}/") for key in arrays)]
     saved = Saved(arrays)
     contest = Contest(saved, models)
     seen = {size: contest.see(size) for size in sizes}

@@ -13,6 +13,7 @@ from swinlib.lab.judge.mistakes import MISTAKES, Mistake
 from swinlib.lab.judge.models import (
     NO_DROPPING,
     Builder,
+    CannotBuild,
     draw_weights,
     give_weights,
     page_classes,
@@ -44,6 +45,9 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None, part: int = 0
         sizes: (H, W) of the pictures to compare with.
         say: called with what is done next, so that a hang can be told from a wait.
         part: the only part that is not the one-page model's, 0 for all of it.
+
+    Raises:
+        CannotBuild: the reference cannot be made with the class's options.
     """
     report = Report(builder.name)
     if one := static_size(builder):
@@ -55,7 +59,10 @@ def examine(builder: Builder, sizes=SIZES, say=lambda stage: None, part: int = 0
     except Exception as error:  # whatever a learner's code may raise
         report.findings.append(Finding("file", f"No model could be made: {stumble(error)}."))
         return conclude(report)
-    reference = builder.reference()
+    try:
+        reference = builder.reference()
+    except (TypeError, ValueError) as error:
+        raise CannotBuild(f"the official model cannot have these options: {error}") from error
 
     say("while its parameters are compared")
     images = some_images(sizes[0] if one else (64, 48), reference.patch_embed.in_chans)
@@ -220,21 +227,36 @@ def in_words(seen: Seen) -> str:
     return f"{seen.place.words} {how}"
 
 
+RANDOM = (
+    "Two passes over the same pictures give different numbers here: something is random in "
+    "evaluation, or left over from the pass before. Is a dropout told its rate, but not "
+    "`self.training`?"
+)
+OUTSIDE = "what passes by in the blocks, the embedding, a merging, the last norm or the head"
+
+
 def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Finding:
     """What is wrong with the numbers, as exactly as it can be told."""
     size, first = earliest(contest, seen)
     window = contest.models.reference.layers[0].blocks[0].window_size
     finding = Finding("forward", "", place=first.place.name, size=size)
     where = f"First difference: {first.place.words}, with pictures of {name_of(size)}."
-    pattern = None
-    if first.state == "differs" and contest.unheard_before(first):
+    pattern, mistake, has_model = None, contest.recognise(seen), contest.tap.model is not None
+    if first.state == "differs" and has_model and not mistake:
+        if contest.is_random(size, first.place):
+            finding.pattern, finding.reread = "random", TRAINING_LESSON["evaluation"]
+            finding.says = f"{where} {RANDOM}"
+            return finding
+    if first.state == "differs" and has_model and contest.unheard_before(first):
         place = contest.by_silencing(size)
         finding.place = place.name if place else ""
-        what = place.words if place else "the embedding, a merging, the last norm or the head"
-        where = (
-            f"With pictures of {name_of(size)} the scores differ. No forward hook saw its "
-            f"modules' outputs; silencing one block after another points to {what}."
-        )
+        what = place.words if place else OUTSIDE
+        where = f"With pictures of {name_of(size)} the scores differ."
+        if not mistake:
+            where += (
+                " No forward hook saw its modules' outputs; silencing one block after another "
+                f"points to {what}."
+            )
     elif first.state == "differs":
         pattern = pattern_of(first.got, first.wanted, first.place, window)
         finding.pattern = pattern.name
@@ -245,6 +267,8 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
                 finding.window = window
                 finding.shift = shift_of(*first.got.shape[1:3], first.place, window)
         where += f" {pattern.says}"
+        if contest.unheard_before(first):
+            where += " Save the blocks too, to learn where it begins."
     elif first.state == "unlike":
         finding.pattern = "shape"
         where += f" It {first.says}."
@@ -254,13 +278,12 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
             f"With pictures of {name_of(size)} {stumble(first.error)}, "
             f"in or before {first.place.words}."
         )
-    mistake = contest.recognise(seen)
     if mistake:
         finding.says = f"{sentence(mistake)} {where}"
         finding.reread, finding.mistake = mistake.reread, mistake.name
         return finding
     branch = ""
-    if first.place.kind == "block" and first.state == "differs" and contest.tap.model:
+    if first.place.kind == "block" and first.state == "differs" and has_model:
         branch = contest.branch(size, first.place)
     found = hints(seen, first, pattern, branch, window)
     if part := contest.part:

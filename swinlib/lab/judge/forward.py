@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from swinlib.lab.exercises.comparing import close
 from swinlib.lab.judge.mistakes import MISTAKES, Mistake
 from swinlib.lab.judge.models import give_weights, some_images, without_drawing
 from swinlib.lab.judge.parts import made_in
@@ -205,11 +206,19 @@ class Contest:
         between = self.places[begin : self.places.index(seen.place)]
         return [p for p in between if p.kind == "block" and p.name not in seen.heard]
 
+    def is_random(self, size, place: Place) -> bool:
+        """Whether another pass over the same pictures gives other numbers at a place."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch.initial_seed() + 1)  # not that of the first pass
+            again = self.tap.run(self.images(size)).outputs.get(place.name, [])
+        return not all(map(close, again, self.runs[size].outputs[place.name]))
+
     def by_silencing(self, size) -> Place | None:
         """The block at fault, for models in which only the scores can be compared.
 
         In both models all blocks from one on are silenced, so that only the residuals pass: the
-        scores begin to differ with the first block that is wrong. None if they differ without any.
+        scores begin to differ with the first block that is wrong. None if they differ without any:
+        then no branch is at fault, but what passes by in a block, or something between blocks.
         """
         blocks = [place for place in self.places if place.kind == "block"]
         for number in range(len(blocks) + 1):

@@ -1155,6 +1155,17 @@ DROP_PATH = _of(
         (KEPT, KEPT.replace("len(x), 1, 1, 1", "1")),
     ),
     (
+        "drop_path_for_every_window",
+        "drop path throws a coin for every window, which it takes for a picture. It belongs behind "
+        "attention, where the map is whole again.",
+        (KEPT, KEPT.replace("len(x), 1, 1, 1", "len(x), *[1] * (x.ndim - 1)")),
+        (FIRST, "x = x + self.window_attention(self.norm1(x))"),
+        (
+            "windows = self.attn(window_partition(x, M), mask)",
+            "windows = self.drop_path(self.attn(window_partition(x, M), mask))",
+        ),
+    ),
+    (
         "drop_path_for_every_token",
         "drop path throws a coin for every token. A branch is left out for a whole picture.",
         (KEPT, KEPT.replace("len(x), 1, 1, 1", "*x.shape[:3], 1")),

@@ -162,6 +162,11 @@ def shift_of(H: int, W: int, place: Place, window) -> tuple[int, int]:
     return shift_that_fits(H, W, window, half)
 
 
+def window_numbers(n: int, m: int, s: int) -> Tensor:
+    """The number of each token's window along an axis of n tokens, rolled by s."""
+    return (torch.arange(n) - s) % (n + -n % m) // m
+
+
 def seam_tokens(H: int, W: int, place: Place, window) -> Tensor:
     """(H, W) of bool: tokens whose moved window holds some that came round."""
     seam = torch.zeros(H, W, dtype=torch.bool)
@@ -183,8 +188,7 @@ def padding_tokens(H: int, W: int, place: Place, window) -> Tensor:
         zip((H, W), window, shift_of(H, W, place, window), strict=True)
     ):
         if -n % m:
-            at = torch.arange(n)
-            moved = (at - s) % (n + -n % m) // m
+            moved = window_numbers(n, m, s)
             line = torch.isin(moved, (torch.arange(n, n + -n % m) - s) // m)
             padding |= line[:, None] if axis == 0 else line[None, :]
     return padding

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from swinlib.lab.judge.models import Builder, draw_weights, give_weights, some_images
+from swinlib.lab.judge.patterns import shift_of, window_numbers
 from swinlib.lab.judge.places import Place, Run, Tap, compare, layouts
 from swinlib.training import parameter_groups
 
@@ -26,6 +27,8 @@ TINY = {
 RATE_NAMES = ("drop_rate", "attn_drop_rate", "drop_path_rate")
 RATE = 0.6  # of drop path in the last block
 HALF = 0.5
+# What one coin may decide for, the right thing first.
+COINS = ("", "picture", "batch", "window", "token", "number")
 SIZE = (32, 32)  # pixels; maps of 8 x 8, 4 x 4 and 2 x 2 tokens with patches of 4
 
 
@@ -47,6 +50,7 @@ class Subject:
         self.builder, self.pairs, self.places, self.size = builder, pairs, places, size
         self.shapes = {n: p.shape for n, p in builder.reference().named_parameters()}
         self.maps = self._maps()
+        self.window = builder.reference().layers[0].blocks[0].window_size
         self.tap: Tap | None = None  # of the model that was run last
         # Coins enough to tell what one decides for, in a second or two.
         self.pictures = 16 if self.shapes["norm.weight"][0] <= 128 else 4
@@ -129,7 +133,7 @@ def drop_path(subject: Subject) -> dict:
         x = torch.stack(added[place.name]).flatten(2, 3)
         branches = x[..., 0::2], x[..., 1::2]
         rates.append(tuple(_rate(branch) for branch in branches))
-        _describe(branches, facts)
+        _describe(branches, _windows(subject, place), facts)
     facts["rates"] = tuple(rates)
     return facts
 
@@ -143,7 +147,16 @@ def _rate(coins: Tensor) -> float | tuple[str, float]:
     return ("about", dropped)
 
 
-def _describe(branches: tuple[Tensor, Tensor], facts: dict) -> None:
+def _windows(subject: Subject, place: Place) -> Tensor:
+    """The number of each token's window in a block, (tokens,)."""
+    size = subject.maps[place.name][1:3]
+    window = subject.window
+    shift = shift_of(*size, place, window)
+    rows, columns = map(window_numbers, size, window, shift)
+    return (rows[:, None] * (columns.max() + 1) + columns).flatten()
+
+
+def _describe(branches: tuple[Tensor, Tensor], windows: Tensor, facts: dict) -> None:
     """Add what one block's coins tell."""
     dropped = [coins.abs() < 1e-6 for coins in branches]
     shares = [d.float().mean().item() for d in dropped]
@@ -154,7 +167,10 @@ def _describe(branches: tuple[Tensor, Tensor], facts: dict) -> None:
     some = max(range(2), key=shares.__getitem__)
     if branches[some].max() < 1.001:
         facts["made up for"] = False
-    facts["coin"] = _coin(dropped[some])
+    # In a single window a coin for every window is one for every picture.
+    pairs = zip(dropped, shares, strict=True)
+    coins = [_coin(d, windows) for d, share in pairs if 0.02 < share < 0.98]
+    facts["coin"] = max([facts["coin"], *coins], key=COINS.index)
     if min(shares) < 0.02:
         facts["branches"] = facts["branches"] or ("the MLP", "attention")[shares[0] > shares[1]]
     elif facts["coin"] == "picture":
@@ -162,12 +178,13 @@ def _describe(branches: tuple[Tensor, Tensor], facts: dict) -> None:
         facts["branches"] = facts["branches"] or ("together" if both.all() else "each")
 
 
-def _coin(dropped: Tensor) -> str:
+def _coin(dropped: Tensor, windows: Tensor) -> str:
     """What one coin decides for, from (runs, pictures, tokens, channels) of bool."""
     if (dropped != dropped[..., :1]).any():
         return "number"
     if (dropped != dropped[:, :, :1]).any():
-        return "token"
+        alone = (dropped[:, :, windows == n] for n in windows.unique())
+        return "token" if any((d != d[:, :, :1]).any() for d in alone) else "window"
     if (dropped != dropped[:, :1]).any():
         return "picture"
     return "batch"

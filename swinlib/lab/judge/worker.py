@@ -25,8 +25,10 @@ from swinlib.lab.judge.target import Target, load
 def work(target: Target, say) -> Report:
     """Judge, whatever happens on the way, except an end of the process."""
     say("while the file is read")
+    doing = "file"
     try:
         builder, remarks = load(target)
+        doing = "examination"  # the judge's own errors are not the file's
         report = examine(builder, [tuple(size) for size in target.sizes] or SIZES, say, target.part)
         report.remarks = remarks + report.remarks
     except CannotBuild as error:
@@ -35,7 +37,7 @@ def work(target: Target, say) -> Report:
         line = (error.text or "").strip()
         report = failed(f"Python cannot read it: {error.msg}, line {error.lineno}: `{line}`.")
     except Exception as error:  # whatever a learner's code may raise
-        report = failed(f"The file {stumble(error).replace('it stops', 'stops', 1)}.")
+        report = failed(f"The {doing} {stumble(error).replace('it stops', 'stops', 1)}.")
     report.name = target.what
     return report
 
