@@ -106,6 +106,22 @@ def test_records(tmp_path, capsys):
         fp.read_recorded(tmp_path / "nothing_here")
 
 
+def test_an_interrupted_record_is_none(tmp_path, monkeypatch):
+    """Half a file would never be made again."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    arguments = ["--out", str(tmp_path), "--seeds", "0", "--steps", "1", "--variants", "shift"]
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fp.main(arguments)
+    assert not list(tmp_path.glob("*.json"))
+    fp.main(arguments)
+    assert list(fp.read_recorded(tmp_path)) == ["shift"]
+
+
 def test_the_shipped_records_are_of_this_recipe():
     shares = fp.read_recorded(RECORDED)
     assert list(shares) == list(fp.VARIANTS)

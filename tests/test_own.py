@@ -67,6 +67,17 @@ def test_only_pictures_as_in_training_are_recognised():
     assert list(found.values()) == [1.0, 0.0, 0.5, 0.5]
 
 
+def test_an_interrupted_record_is_none(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(own, "record_arms", dict)
+    monkeypatch.setattr("os.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        own.main(["--out", str(tmp_path)])
+    assert not list(tmp_path.glob("*.json"))
+
+
 def test_the_command_records_what_is_missing(tmp_path, monkeypatch, capsys):
     small = own.small_start
     monkeypatch.setattr(own, "small_start", lambda start: small(start).replace(epochs=1))

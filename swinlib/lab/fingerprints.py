@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from swinlib.lab import dense
 from swinlib.model import SwinTransformer, SwinTransformerBlock
 from swinlib.pyramid import SwinSegmenter
+from swinlib.training.checkpoint import write_atomically
 from swinlib.training.variants import take_away
 
 SIDE, WINDOW = 16, 4  # tokens
@@ -228,7 +229,7 @@ def record(name: str, seed: int, folder: Path, steps: int = 1000, maps: int = 8)
     right = (shares * TEST_MAPS).round().int().tolist()
     entry = about | {"seconds": round(seconds), "right": right}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}_seed{seed}.json").write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    write_atomically(folder / f"{name}_seed{seed}.json", f"{json.dumps(entry)}\n".encode())
     return shares
 
 

@@ -9,7 +9,6 @@ another it knows from attention and merging.
 
 import argparse
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from swinlib.model import SwinTransformer
 from swinlib.patches import image_to_patches, patches_to_image
 from swinlib.pyramid import SwinSegmenter
 from swinlib.training.augment import normalise, random_flip
+from swinlib.training.checkpoint import write_atomically
 from swinlib.training.data import SHAPE_CLASSES, ImageSet, draw_shapes, load_dataset
 from swinlib.training.loop import confusion_matrix
 from swinlib.training.variants import take_away
@@ -293,9 +293,7 @@ def record(
     if JOBS[name].keep and seed == 0:
         weights = {name: w.half().contiguous() for name, w in model.state_dict().items()}
         save_file(weights, folder / f"{name}_seed{seed}.safetensors")
-    unfinished = folder / f"{name}_seed{seed}.unfinished"
-    unfinished.write_text(json.dumps(entry) + "\n", encoding="utf-8")
-    os.replace(unfinished, folder / f"{name}_seed{seed}.json")  # whole or not at all
+    write_atomically(folder / f"{name}_seed{seed}.json", f"{json.dumps(entry)}\n".encode())
     return entry
 
 

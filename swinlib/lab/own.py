@@ -15,6 +15,7 @@ from torch import Tensor
 
 from swinlib import SwinTransformer, published, training
 from swinlib.lab.learner import ROOT
+from swinlib.training.checkpoint import write_atomically
 from swinlib.training.shapes import SHAPE_CLASSES, draw_shapes
 
 MINE, SHIPPED = ROOT / "data" / "my_pictures", ROOT / "data" / "runs" / "laptop_seed0"
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
         place = chosen.out / f"{name}.json"
         if not place.exists():
             text = json.dumps(make(), indent=1)
-            place.write_text(text + "\n", encoding="utf-8")
+            write_atomically(place, f"{text}\n".encode())
             print(name, text)
 
     def normalisation():
