@@ -241,13 +241,13 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
     window = contest.models.reference.layers[0].blocks[0].window_size
     finding = Finding("forward", "", place=first.place.name, size=size)
     where = f"First difference: {first.place.words}, with pictures of {name_of(size)}."
-    pattern, mistake, has_model = None, contest.recognise(seen), contest.tap.model is not None
-    if first.state == "differs" and has_model and not mistake:
-        if contest.is_random(size, first.place):
-            finding.pattern, finding.reread = "random", TRAINING_LESSON["evaluation"]
-            finding.says = f"{where} {RANDOM}"
-            return finding
-    if first.state == "differs" and has_model and contest.unheard_before(first):
+    pattern, mistake = None, contest.recognise(seen)
+    can_rerun = first.state == "differs" and contest.tap.model is not None
+    if can_rerun and not mistake and contest.is_random(size, first.place):
+        finding.pattern, finding.reread = "random", TRAINING_LESSON["evaluation"]
+        finding.says = f"{where} {RANDOM}"
+        return finding
+    if can_rerun and contest.unheard_before(first):
         place = contest.by_silencing(size)
         finding.place = place.name if place else ""
         what = place.words if place else OUTSIDE
@@ -283,7 +283,7 @@ def about_forward(contest: Contest, seen: dict[tuple[int, int], Seen]) -> Findin
         finding.reread, finding.mistake = mistake.reread, mistake.name
         return finding
     branch = ""
-    if first.place.kind == "block" and first.state == "differs" and has_model:
+    if first.place.kind == "block" and can_rerun:
         branch = contest.branch(size, first.place)
     found = hints(seen, first, pattern, branch, window)
     if part := contest.part:

@@ -1156,7 +1156,7 @@ DROP_PATH = _of(
     ),
     (
         "drop_path_for_every_window",
-        "drop path throws a coin for every window, which it takes for a picture. It belongs behind "
+        "drop path takes every window for a picture and throws a coin for each. It belongs behind "
         "attention, where the map is whole again.",
         (KEPT, KEPT.replace("len(x), 1, 1, 1", "len(x), *[1] * (x.ndim - 1)")),
         (FIRST, "x = x + self.window_attention(self.norm1(x))"),
