@@ -30,15 +30,25 @@ def one_thread():
 
 
 def test_average_against_the_formula():
-    model = nn.Linear(3, 2)
+    """Of weights and of what a batch norm has counted; numbers of things are those of the latest
+    model, and not, as 0.9 * 3 + 0.1 * 3 would have it, one less here and there."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    model.register_buffer("index", torch.arange(100))
     average, expected = start_ema(model, 0.9), None
     for step in range(1, 8):
         with torch.no_grad():
-            model.weight += torch.randn(2, 3)
+            model[0].weight += torch.randn(2, 3)
+        model(torch.randn(5, 3))
         update_ema(average, model, warming_up=step <= 3)
-        new = model.weight.detach().clone()
-        expected = new if step <= 3 else 0.9 * expected + 0.1 * new
-        torch.testing.assert_close(average.module.weight.detach(), expected)
+        new = {name: value.clone() for name, value in model.state_dict().items()}
+        expected = {
+            name: 0.9 * expected[name] + 0.1 * value
+            if step > 3 and value.is_floating_point()
+            else value
+            for name, value in new.items()
+        }
+        torch.testing.assert_close(dict(average.module.state_dict()), expected)
+    assert average.module[1].num_batches_tracked == 7
     assert start_ema(model, 0.0) is None
     update_ema(None, model, warming_up=False)
 
