@@ -112,6 +112,7 @@ def test_what_two_parts_of_a_run_have_in_common():
     assert same == json.loads(json.dumps(same)) and set(same) == set(config.to_dict()) - {
         "workers",
         "weights",
+        "dataset",
     }
     assert config.replace(workers=3).identity() == same != config.replace(seed=3).identity()
 

@@ -347,6 +347,18 @@ def test_another_configuration_is_refused(folder, changes, words):
     assert before == {f: f.read_bytes() for f in folder.iterdir()}
 
 
+def test_the_same_pictures_by_another_name(folder, undisturbed):
+    """Also from a checkpoint that says how they were called, as older ones do."""
+    path = newest(folder, "json")
+    facts = json.loads(path.read_text())
+    facts.pop("sha256 of these facts")
+    assert "dataset" not in facts["config"]
+    facts["config"]["dataset"] = "./pics"
+    facts["sha256 of these facts"] = checkpoint_module._digest(facts)
+    path.write_text(json.dumps(facts))
+    assert outcome(run(TINY.replace(dataset="pics"), checkpoints=folder)) == undisturbed
+
+
 def test_other_pictures_are_refused(folder):
     data = tiny_data()
     data.train_images[3, 0, 5, 5] ^= 1
