@@ -575,6 +575,21 @@ def test_evaluate_counts_pictures_not_batches():
             evaluate(model, i, n, (0.5,) * 3, (0.5,) * 3)
 
 
+def test_evaluate_puts_every_part_s_mode_back():
+    """Also after an error or an interrupt: whoever froze a part does not find it thawed."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.BatchNorm1d(3), nn.Dropout())
+    images, labels = torch.zeros(4, 3, 4, 4, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+    model.train()
+    model[2].eval()
+    seen, modes = [], [module.training for module in model.modules()]
+    model[3].register_forward_hook(lambda module, *_: seen.append(module.training))
+    evaluate(model, images, labels, (0.5,) * 3, (0.5,) * 3)
+    assert [module.training for module in model.modules()] == modes
+    with pytest.raises(IndexError):
+        evaluate(model, images, labels + 9, (0.5,) * 3, (0.5,) * 3)
+    assert [module.training for module in model.modules()] == modes and seen == [False] * 2
+
+
 def test_confusion_matrix():
     labels, predictions = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([0, 1, 1, 0, 2])
     assert confusion_matrix(labels, predictions, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
