@@ -76,8 +76,8 @@ KINDS = {
 @pytest.mark.parametrize(("name", "mode"), [(n, mode) for n in KINDS for mode in KINDS[n]])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path, orientation, name, mode):
-    """The picture as its photographer saw it, whichever way the camera was held. Pillow turns some
-    TIFFs itself: those it must not turn again."""
+    """The picture as its photographer saw it, whichever way the camera was held. TIFFs are turned
+    by Pillow, and must not be turned again."""
     upright = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
     # What lies in the file, so that turning it as EXIF says gives the upright one.
     stored = {

@@ -78,7 +78,8 @@ def _upright(picture):
     and so fails where any of it is damaged, as it often is."""
     from PIL.Image import Transpose
 
-    picture.load()  # which turns a TIFF, and takes the orientation from its EXIF
+    if picture.format == "TIFF":  # Pillow turns it as it reads it
+        return picture
     try:
         orientation = picture.getexif().get(0x0112, 1)
     except Exception:  # nothing of it can be read
