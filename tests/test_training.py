@@ -276,6 +276,29 @@ def test_balanced_order_with_uneven_classes():
     assert sorted(labels[order[:6]].tolist()) == [0, 0, 1, 1, 2, 2]
 
 
+def test_validation_takes_the_same_share_of_uneven_classes(tmp_path, monkeypatch):
+    def split(counts, **changes):
+        labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        both = torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8), labels
+        source = {"train": both, "test": both}, tuple("abc")[: len(counts)], "uneven"
+        monkeypatch.setattr(data_module, "_shapes", lambda size: source)
+        data = load_dataset(tmp_path, "shapes", config=TINY.replace(**changes))
+        return [getattr(data, f"{s}_labels").bincount().tolist() for s in ("train", "val", "test")]
+
+    assert split([16, 320], val_size=0.15) == [[14, 272], [2, 48], [16, 320]]
+    assert split([16, 320], val_size=42, train_limit=42) == [[2, 40], [2, 40], [16, 320]]
+    assert split([16, 320], val_size=0.15, test_limit=20)[2] == [10, 10]
+    assert split([30, 30, 30], val_size=12) == [[26] * 3, [4] * 3, [30] * 3]
+    with pytest.raises(DatasetError, match="val_size=8 of 10 .* leaves none of class 'a' to train"):
+        split([1, 9], val_size=8)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5000])  # 5000: CIFAR-10's, whose split is recorded
+def test_the_same_share_of_equal_classes_is_the_same_number(count):
+    labels = torch.arange(10).repeat(count)[torch.randperm(10 * count)]
+    assert torch.equal(balanced_order(labels, 0), balanced_order(labels, 0, shares=True))
+
+
 def test_image_folder_label_names_and_own_path(tmp_path):
     folder = make_folder(tmp_path / "pets", suffix="jpg")
     config = TINY.replace(val_size=2)
@@ -345,6 +368,8 @@ def test_missing_split_and_empty_folder(tmp_path):
         DatasetError, match="has no folders in it, wanted two classes. Wanted .*train/<class>"
     ):
         load_dataset(tmp_path, "imagefolder")
+    with pytest.raises(DatasetError, match="nowhere is no folder, wanted one with train/<class>"):
+        load_dataset(tmp_path / "nowhere", "imagefolder")
     (tmp_path / "cifar10" / "train").mkdir(parents=True)
     with pytest.raises(DatasetError, match="cifar10/train has no class folders"):
         load_dataset(tmp_path)
@@ -356,8 +381,9 @@ def test_unreadable_and_misshapen_pictures(tmp_path):
     whole = file.read_bytes()
     for broken in (whole[: len(whole) // 2], b"not a picture", b""):
         file.write_bytes(broken)
-        with pytest.raises(DatasetError, match="test/dog/0001.jpg cannot be read.*remove it"):
+        with pytest.raises(DatasetError, match="test/dog/0001.jpg cannot be read.*remove it") as no:
             load_dataset(tmp_path)
+        assert "<" not in str(no.value)  # of Python's words for an open file
     Image.new("RGB", (20, 32)).save(file)
     with pytest.raises(DatasetError, match="0001.jpg is 32x20 pixels and .*0000.jpg is 32x32"):
         load_dataset(tmp_path)
@@ -547,6 +573,21 @@ def test_evaluate_counts_pictures_not_batches():
     for i, n in ((images[:0], labels[:0]), (images, labels[:3])):
         with pytest.raises(ValueError, match="wanted one for each"):
             evaluate(model, i, n, (0.5,) * 3, (0.5,) * 3)
+
+
+def test_evaluate_puts_every_part_s_mode_back():
+    """Also after an error or an interrupt: whoever froze a part does not find it thawed."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.BatchNorm1d(3), nn.Dropout())
+    images, labels = torch.zeros(4, 3, 4, 4, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+    model.train()
+    model[2].eval()
+    seen, modes = [], [module.training for module in model.modules()]
+    model[3].register_forward_hook(lambda module, *_: seen.append(module.training))
+    evaluate(model, images, labels, (0.5,) * 3, (0.5,) * 3)
+    assert [module.training for module in model.modules()] == modes
+    with pytest.raises(IndexError):
+        evaluate(model, images, labels + 9, (0.5,) * 3, (0.5,) * 3)
+    assert [module.training for module in model.modules()] == modes and seen == [False] * 2
 
 
 def test_confusion_matrix():

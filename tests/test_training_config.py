@@ -104,6 +104,8 @@ def test_the_console_keeps_every_set():
     assert told("--preset", "smoke", "--seed", "4", "--set", "seed=4").seed == 4
     with pytest.raises(ValueError, match="seed is set twice, to 4 and to 5"):
         told("--preset", "smoke", "--seed", "4", "--set", "seed=5")
+    with pytest.raises(ValueError, match="weights is set twice, to 'w.pth' and to 'v.pth'"):
+        told("--weights", "w.pth", "--set", "weights=v.pth")
 
 
 def test_what_two_parts_of_a_run_have_in_common():
@@ -112,6 +114,7 @@ def test_what_two_parts_of_a_run_have_in_common():
     assert same == json.loads(json.dumps(same)) and set(same) == set(config.to_dict()) - {
         "workers",
         "weights",
+        "dataset",
     }
     assert config.replace(workers=3).identity() == same != config.replace(seed=3).identity()
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from training_runs import TINY, outcome, run, tiny_data, tiny_folder
 
@@ -118,6 +119,19 @@ def test_another_window_gets_resampled_tables(weights):
     assert torch.equal(model.state_dict()[key], wanted)
 
 
+@pytest.mark.parametrize("without", ["relative_bias", ("shift", "relative_bias"), "shift", None])
+def test_a_piece_that_is_taken_away_does_not_come_back_with_the_weights(weights, without):
+    start = start_run(tuned(weights, without=without), tiny_data(), torch.device("cpu"))
+    tables = [
+        block.attn.relative_position_bias_table for s in start.model.layers for block in s.blocks
+    ]
+    gone = "relative_bias" in (without or ())
+    assert all(table.any() != gone and table.requires_grad != gone for table in tables)
+    assert start.model.layers[1].blocks[1].shift_size == (
+        (0, 0) if "shift" in (without or ()) else (2, 2)
+    )
+
+
 def test_bad_starts_are_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file, nor a published checkpoint"):
         start_from(tmp_path / "nothing.pth", PLAIN)
@@ -130,6 +144,12 @@ def test_bad_starts_are_told(tmp_path):
                wide)  # fmt: skip
     with pytest.raises(ValueError, match="in_chans=4"):
         start_from(wide, PLAIN)
+    cnn = TINY.replace(model="cnn")
+    about = {"config": cnn.to_dict(), "class_names": ["a"], "mean": [0.5] * 3, "std": [0.5] * 3}
+    told = {"about": json.dumps(about)}
+    save_file(build_model(cnn, 1).state_dict(), tmp_path / "model.safetensors", told)
+    with pytest.raises(ValueError, match="is a run of model='cnn', wanted 'swin'"):
+        start_from(tmp_path, PLAIN)
 
 
 # ----------------------------------------------------------------------------- what stays frozen

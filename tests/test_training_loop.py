@@ -17,6 +17,7 @@ from swinlib.training import batches as batches_module
 from swinlib.training import devices as devices_module
 from swinlib.training import loop as loop_module
 from swinlib.training.config import preset
+from swinlib.training.distributed import Ranks
 from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.loop import evaluate, train
 
@@ -30,15 +31,25 @@ def one_thread():
 
 
 def test_average_against_the_formula():
-    model = nn.Linear(3, 2)
+    """Of weights and of what a batch norm has counted; numbers of things are those of the latest
+    model, and not, as 0.9 * 3 + 0.1 * 3 would have it, one less here and there."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    model.register_buffer("index", torch.arange(100))
     average, expected = start_ema(model, 0.9), None
     for step in range(1, 8):
         with torch.no_grad():
-            model.weight += torch.randn(2, 3)
+            model[0].weight += torch.randn(2, 3)
+        model(torch.randn(5, 3))
         update_ema(average, model, warming_up=step <= 3)
-        new = model.weight.detach().clone()
-        expected = new if step <= 3 else 0.9 * expected + 0.1 * new
-        torch.testing.assert_close(average.module.weight.detach(), expected)
+        new = {name: value.clone() for name, value in model.state_dict().items()}
+        expected = {
+            name: 0.9 * expected[name] + 0.1 * value
+            if step > 3 and value.is_floating_point()
+            else value
+            for name, value in new.items()
+        }
+        torch.testing.assert_close(dict(average.module.state_dict()), expected)
+    assert average.module[1].num_batches_tracked == 7
     assert start_ema(model, 0.0) is None
     update_ema(None, model, warming_up=False)
 
@@ -199,6 +210,32 @@ def test_a_batch_too_large_for_memory_is_answered_with_one_that_fits(monkeypatch
     assert wanted in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("side", "batch", "accumulate", "processes", "wanted"),
+    [
+        (32, 128, 1, 1, 500),
+        (32, 2048, 1, 1, 500),
+        (16, 128, 1, 1, 500),
+        (224, 8, 1, 1, 10),  # as many pixels as 500 pictures of CIFAR-10
+        (224, 32, 1, 1, 32),
+        (224, 1024, 4, 8, 32),
+        (2000, 8, 8, 1, 1),
+    ],
+)
+def test_measuring_takes_no_more_memory_than_training(
+    monkeypatch, side, batch, accumulate, processes, wanted
+):
+    seen = []
+    monkeypatch.setattr(
+        loop_module, "evaluate", lambda *a, batch_size, **m: seen.append(batch_size)
+    )
+    data, config = tiny_data(), TINY.replace(batch_size=batch, accumulate=accumulate)
+    start = loop_module.start_run(TINY, data, torch.device("cpu"))
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(1, 3, side, side)
+    loop_module._evaluate(start, images, None, data, config, Ranks(0, processes))
+    assert seen == [wanted]
+
+
 # ------------------------------------------------------------------------------ compiled steps
 
 
@@ -305,6 +342,46 @@ def test_an_interrupt_in_the_very_last_moment_is_none(capsys):
     result = run(on_epoch=on_epoch)
     assert not result.interrupted and outcome(result) == outcome(run())
     assert "Interrupted" not in capsys.readouterr().out
+
+
+def interrupt_the_test(monkeypatch, data, times):
+    """The first measurements of the test pictures are interrupted."""
+    real, seen = loop_module.evaluate, []
+
+    def interrupted(model, images, *args, **more):
+        if images is data.test_images:
+            seen.append(images)
+            if len(seen) <= times:
+                raise KeyboardInterrupt
+        return real(model, images, *args, **more)
+
+    monkeypatch.setattr(loop_module, "evaluate", interrupted)
+    return seen
+
+
+def test_an_interrupt_of_the_final_test_loses_no_finished_run(monkeypatch, tmp_path, capsys):
+    undisturbed, data = outcome(run()), tiny_data()
+    with monkeypatch.context() as patch:
+        interrupt_the_test(patch, data, times=1)
+        result = run(data=data, log=tmp_path / "log.jsonl")
+    assert not result.interrupted and outcome(result) == undisturbed
+    assert not any(module.training for module in result.model.modules())
+    assert '"kind": "test"' in (tmp_path / "log.jsonl").read_text()
+    assert "Interrupted" not in capsys.readouterr().out
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_the_test(patch, data, times=2)
+        run(data=data)
+
+
+@pytest.mark.parametrize("step", [2, 10, None])  # None: in the final test
+def test_who_goes_on_from_checkpoints_waits_for_no_test(monkeypatch, tmp_path, capsys, step):
+    undisturbed, data = outcome(run()), tiny_data()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        seen = interrupt_the_test(patch, data, times=1)
+        on_step = interrupt_at(step)
+        run(data=data, on_step=on_step, checkpoints=tmp_path, test_interrupted=False)
+    assert len(seen) == (step is None) and "Interrupted" not in capsys.readouterr().out
+    assert outcome(run(checkpoints=tmp_path)) == undisturbed
 
 
 # ------------------------------------------------------------------------- pictures of any size

@@ -67,9 +67,17 @@ def test_grey_of_16_bits(tmp_path):
             read_picture(tmp_path / "wrong.tif")
 
 
+KINDS = {
+    "a.png": ("L", "RGB", "I;16"), "a.jpg": ("L", "RGB"), "a.webp": ("RGB",),
+    "a.tif": ("L", "RGB", "I;16"), "lzw.tif": ("L", "RGB", "I;16"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "mode"), [(n, mode) for n in KINDS for mode in KINDS[n]])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, orientation):
-    """The picture as its photographer saw it, whichever way the camera was held."""
+def test_exif_orientation(tmp_path, orientation, name, mode):
+    """The picture as its photographer saw it, whichever way the camera was held. TIFFs are turned
+    by Pillow, and must not be turned again."""
     upright = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
     # What lies in the file, so that turning it as EXIF says gives the upright one.
     stored = {
@@ -78,8 +86,14 @@ def test_exif_orientation(tmp_path, orientation):
     }[orientation]  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(rgb(tmp_path / "a.png")[:, :, 0], upright)
+    picture = Image.fromarray(np.ascontiguousarray(stored.astype(np.uint16) * 257))
+    if mode != "I;16":
+        picture = Image.fromarray(np.ascontiguousarray(stored)).convert(mode)
+    kind = {"a.jpg": {"quality": 100}, "a.webp": {"lossless": True},
+            "lzw.tif": {"compression": "tiff_lzw"}}.get(name, {})  # fmt: skip
+    picture.save(tmp_path / name, exif=exif, **kind)
+    got = rgb(tmp_path / name)[:, :, 0].astype(int)
+    assert got.shape == upright.shape and abs(got - upright).max() <= 3 * (name == "a.jpg")
 
 
 def test_damaged_exif_hides_no_orientation(tmp_path):

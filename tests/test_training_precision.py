@@ -28,13 +28,13 @@ def measured(monkeypatch):
     precision._gain_of.cache_clear()
 
 
-def stop_at(step, folder):
+def stop_at(step, folder, config=HALF):
     def on_step(state):
         if state["step"] == step:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        run(HALF, checkpoints=folder, on_step=on_step)
+        run(config, checkpoints=folder, on_step=on_step)
 
 
 def first_line(log):
@@ -106,16 +106,18 @@ def test_a_run_computes_in_what_was_chosen_and_logs_it(measured, tmp_path, gain)
     assert (numbers == outcome(run(TINY))) == (gain < 1)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])  # Muon computes in bfloat16 itself
 @pytest.mark.parametrize("then, now", [(2.0, 2.0), (2.0, 0.5), (0.5, 2.0)])
-def test_a_resumed_run_does_not_change_its_mind(measured, tmp_path, then, now):
+def test_a_resumed_run_does_not_change_its_mind(measured, tmp_path, then, now, optimizer):
     """Bit for bit, whatever the clock says the second time."""
+    config = HALF.replace(optimizer=optimizer)
     measured(then)
-    undisturbed = outcome(run(HALF))
-    stop_at(6, tmp_path / "checkpoints")
+    undisturbed = outcome(run(config))
+    stop_at(6, tmp_path / "checkpoints", config)
     measured(now)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        resumed = run(HALF, checkpoints=tmp_path / "checkpoints", log=tmp_path / "log.jsonl")
+        resumed = run(config, checkpoints=tmp_path / "checkpoints", log=tmp_path / "log.jsonl")
     assert outcome(resumed) == undisturbed
     assert len(first_line(tmp_path / "log.jsonl")["arithmetic"]) == 1
 

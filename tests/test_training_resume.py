@@ -21,7 +21,7 @@ from swinlib.training import batches as batches_module
 from swinlib.training import checkpoint as checkpoint_module
 from swinlib.training import data as data_module
 from swinlib.training import loop as loop_module
-from swinlib.training.checkpoint import CheckpointError, Checkpoints, write_atomically
+from swinlib.training.checkpoint import CheckpointError, Checkpoints, found, write_atomically
 from swinlib.training.config import TrainConfig
 from swinlib.training.data import SHAPE_CLASSES, draw_shapes
 from swinlib.training.distributed import Ranks
@@ -207,7 +207,7 @@ def test_numbers_are_sorted_as_numbers(folder):
         for ending in (".json", ".safetensors"):
             shutil.copy(old.with_suffix(ending), folder / (name + ending))
     saver = Checkpoints(folder, TINY, tiny_data(), torch.device("cpu"), Ranks())
-    assert saver.found()[0].stem == "epoch-100000-batch-999999"
+    assert found(folder)[0].stem == "epoch-100000-batch-999999"
     run = start_run(TINY, tiny_data(), torch.device("cpu"))
     run.epoch, run.batch = 100_000, 1_000_000
     saver.save_if_due(run, now=True)
@@ -345,6 +345,18 @@ def test_another_configuration_is_refused(folder, changes, words):
         run(TINY.replace(**changes), checkpoints=folder)
     assert newest(folder, "json").name in str(error.value)
     assert before == {f: f.read_bytes() for f in folder.iterdir()}
+
+
+def test_the_same_pictures_by_another_name(folder, undisturbed):
+    """Also from a checkpoint that says how they were called, as older ones do."""
+    path = newest(folder, "json")
+    facts = json.loads(path.read_text())
+    facts.pop("sha256 of these facts")
+    assert "dataset" not in facts["config"]
+    facts["config"]["dataset"] = "./pics"
+    facts["sha256 of these facts"] = checkpoint_module._digest(facts)
+    path.write_text(json.dumps(facts))
+    assert outcome(run(TINY.replace(dataset="pics"), checkpoints=folder)) == undisturbed
 
 
 def test_other_pictures_are_refused(folder):
@@ -537,6 +549,43 @@ def test_a_sentence_and_no_traceback(tmp_path, monkeypatch, capsys, more, words)
     told = capsys.readouterr().err
     assert words in told and "Traceback" not in told and ended.value.code in (1, 2)
     assert not [p for p in tmp_path.rglob("*") if p.name not in ("runs", "data")]
+
+
+def test_an_interrupt_at_the_console_ends_at_once_and_says_what_is_saved(
+    tmp_path, monkeypatch, capsys
+):
+    few_shapes(monkeypatch)
+    monkeypatch.setattr(command, "not_available", lambda *_: "something is missing")
+    out, show, measured = tmp_path / "run", loop_module._show, []
+    evaluate = loop_module.evaluate
+
+    def interrupt_at(step):
+        def interrupt(bar, state, seconds):
+            show(bar, state, seconds)
+            if state["step"] == step:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop_module, "_show", interrupt)
+        measured.clear()
+        with pytest.raises(SystemExit) as ended:
+            finish(out)
+        assert ended.value.code == 130
+        return capsys.readouterr()
+
+    def spy(model, images, *args, **more):
+        measured.append(len(images))
+        return evaluate(model, images, *args, **more)
+
+    monkeypatch.setattr(loop_module, "evaluate", spy)
+    told = interrupt_at(1)
+    assert told.err == "interrupted; nothing was saved yet\n" and "something" in told.out
+    told = interrupt_at(6)  # in the second epoch of three steps
+    assert told.err == f"interrupted; the same command goes on from {out / 'checkpoints'}\n"
+    assert measured == [20]  # the validation of the first epoch, and no test
+    monkeypatch.setattr(loop_module, "_show", show)
+    resumed = finish(out)
+    assert "something is missing" not in capsys.readouterr().out  # it goes on as it was begun
+    assert outcome(resumed) == outcome(finish(tmp_path / "other"))
 
 
 def test_a_full_disk_keeps_what_is_saved(tmp_path, monkeypatch, capsys):

@@ -93,6 +93,37 @@ def test_a_damaged_log_is_named(tmp_path, text):
         read_run(tmp_path)
 
 
+@pytest.mark.parametrize("line", [0, 1, -1])
+def test_a_log_that_lacks_a_line_or_a_part_of_it_is_named(finished, tmp_path, line):
+    lines = (finished[0] / "log.jsonl").read_text().splitlines()
+    if line == 0:  # the configuration
+        lines = lines[1:]
+    elif line == 1:  # a field that no version knows
+        lines[0] = lines[0].replace("batch_size", "size_of_a_batch")
+    else:
+        lines[-1] = '{"kind": "test"}'
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match="log.jsonl is damaged: wanted .*configuration first"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["cut short", "not ours", "[]", "{"])
+def test_weights_that_are_damaged_or_of_no_run_are_named(finished, tmp_path, what):
+    whole, weights = finished[0] / "model.safetensors", tmp_path / "model.safetensors"
+    with pytest.raises(FileNotFoundError):
+        load_model(tmp_path)
+    if what == "cut short":
+        weights.write_bytes(whole.read_bytes()[:-100])
+    else:
+        save_file(load_file(whole), weights, {"format": "pt"})
+        with pytest.raises(FileNotFoundError):  # config.json
+            load_model(tmp_path)
+        about = '{"model_type": "swin"}' if what == "not ours" else what
+        (tmp_path / "config.json").write_text(about)
+    with pytest.raises(ValueError, match="model.safetensors is damaged, or no run of swinlib"):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize("path", sorted(RUNS.rglob("log.jsonl")), ids=lambda p: p.parent.name)
 def test_recorded_runs_are_whole(path):
     run = read_run(path.parent)

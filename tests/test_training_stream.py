@@ -6,12 +6,14 @@ import torch
 from PIL import Image
 from training_runs import TINY, outcome, run
 
+from swinlib import SwinTransformer
 from swinlib.training import pictures as pictures_module
 from swinlib.training import stream as stream_module
 from swinlib.training.__main__ import main
 from swinlib.training.batches import training_batches
 from swinlib.training.data import DatasetError, load_dataset
 from swinlib.training.distributed import Ranks
+from swinlib.training.loop import BatchTooLarge
 from swinlib.training.stream import PictureFiles
 
 CONFIG = TINY.replace(
@@ -110,6 +112,19 @@ def test_training_and_resuming_inside_an_epoch(data, tmp_path):
     with pytest.raises(InterruptedError):
         run(CONFIG, data, checkpoints=tmp_path, on_step=stop)
     assert outcome(run(CONFIG, data, checkpoints=tmp_path)) == expected
+
+
+def test_a_batch_too_large_for_memory_is_answered_with_one_that_fits(data, monkeypatch):
+    forward = SwinTransformer.forward
+
+    def with_little_memory(self, images):
+        if len(images) > 2 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, images)
+
+    monkeypatch.setattr(SwinTransformer, "forward", with_little_memory)
+    with pytest.raises(BatchTooLarge, match="batch_size=4 does not fit into memory; 2 fits"):
+        run(CONFIG, data)
 
 
 def test_an_unreadable_picture_is_named(folder, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from swinlib.training.checkpoint import clear, write_atomically
+from swinlib.training.checkpoint import clear, found, write_atomically
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
 from swinlib.training.distributed import find_ranks, join, main_process_first
@@ -41,19 +41,22 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         parser.error(error.strerror if isinstance(error, FileNotFoundError) else str(error))
     out = Path(args.out or f"runs/{config.name}")
+    checkpoints = out / "checkpoints"
     try:
         with warnings.catch_warnings(), join(args.device) as device:
             warnings.showwarning = _show_warning
             return _train_alone(config, args, out, device, find_ranks())
     except KeyboardInterrupt:
-        parser.exit(130, f"interrupted; the same command goes on from {out / 'checkpoints'}\n")
+        saved = f"the same command goes on from {checkpoints}"
+        parser.exit(
+            130, f"interrupted; {saved if found(checkpoints) else 'nothing was saved yet'}\n"
+        )
     except (ValueError, FloatingPointError, InUseError) as error:
         parser.exit(1, f"error: {error}\n")
     except OSError as error:
-        begun = (out / "checkpoints").is_dir()
         saved = " The checkpoints are whole: put this right, and the same command goes on."
         what = f"{error.filename or out}: {error.strerror or error}."
-        parser.exit(1, f"error: {what}{saved if begun else ''}\n")
+        parser.exit(1, f"error: {what}{saved if found(checkpoints) else ''}\n")
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
@@ -90,7 +93,7 @@ def _parser():
 def _config(args):
     """The preset with everything that the command line changes, all at once; what the weights say
     of their model comes before it."""
-    named = {name: getattr(args, name) for name in ("dataset", "epochs", "seed")}
+    named = {name: getattr(args, name) for name in ("dataset", "epochs", "seed", "weights")}
     given = [(name, value) for name, value in named.items() if value is not None]
     if args.freeze is not None:
         given.append(_field_and_value(f"freeze={args.freeze}"))
@@ -99,7 +102,7 @@ def _config(args):
         if field in changes and changes[field] != value:
             raise ValueError(f"{field} is set twice, to {changes[field]!r} and to {value!r}")
         changes[field] = value
-    weights = args.weights or changes.pop("weights", None)
+    weights = changes.pop("weights", None)
     chosen = args.preset or ("finetune" if weights else None)
     config = preset(chosen) if chosen else choose_preset()
     if weights is not None:
@@ -144,14 +147,13 @@ def _train(config, args, out, device, ranks):
         print(f"{config.name} on {device}; {data}")
         if config.weights:
             print(_start(config, data))
-        if missing := not_available(config, device):
+        # A run that goes on computes as it was begun, or a warning says what differs.
+        if not found(checkpoints) and (missing := not_available(config, device)):
             print(missing)
     result = train(
         config, data, device, on_epoch=_show(config), log=out / "log.jsonl",
-        checkpoints=checkpoints, checkpoint_seconds=args.checkpoint_seconds,
+        checkpoints=checkpoints, checkpoint_seconds=args.checkpoint_seconds, test_interrupted=False,
     )  # fmt: skip
-    if result.interrupted:
-        raise KeyboardInterrupt
     if ranks.is_main:
         _write(result, out)
         clear(checkpoints)  # of no use to a finished run

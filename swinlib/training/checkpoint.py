@@ -127,17 +127,10 @@ class Checkpoints:
 
     def _tidy_up(self):
         """Removes all but the newest, and what a crash left half-written."""
-        whole = [p.stem for p in self.found() if p.stem not in self.damaged]
+        whole = [p.stem for p in found(self.folder) if p.stem not in self.damaged]
         for path, ours in _ours(self.folder):
             if ours[1] not in whole[:KEPT] or ours[5]:
                 path.unlink()
-
-    def found(self):
-        """The paths of the checkpoints in the folder, the newest first."""
-        if self.folder is None:
-            return []
-        ours = [(int(o[2]), int(o[3]), p) for p, o in _ours(self.folder) if p.suffix == ".json"]
-        return [path for _, _, path in sorted(ours, reverse=True)]
 
     def restore(self, run, resume=True):
         """Puts a new run into the state of the newest checkpoint; leaves it where there is none.
@@ -153,7 +146,7 @@ class Checkpoints:
         """
         if self.folder is None:
             return self.data
-        paths = self.found()
+        paths = found(self.folder)
         if paths and not resume:
             raise CheckpointError(
                 f"{self.folder} holds checkpoints, and resume=False. Resume, choose another folder "
@@ -188,6 +181,14 @@ class Checkpoints:
                 "that all machines see."
             )
         return self.data
+
+
+def found(folder) -> list:
+    """The paths of the checkpoints in a folder, the newest first; none where it is None."""
+    if folder is None:
+        return []
+    ours = [(int(o[2]), int(o[3]), p) for p, o in _ours(Path(folder)) if p.suffix == ".json"]
+    return [path for _, _, path in sorted(ours, reverse=True)]
 
 
 def clear(folder):
@@ -238,7 +239,7 @@ def _check_same_run(path, facts, identity, arithmetic_here):
     there, here = _flat({key: facts.get(key) for key in identity}), _flat(identity)
     differences = [
         f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
-        for name in sorted(there.keys() | here.keys())
+        for name in sorted(here)  # others, of older versions, no longer tell runs apart
         if there.get(name) != here.get(name)
     ]
     if differences:

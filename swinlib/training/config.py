@@ -177,8 +177,8 @@ class TrainConfig:
     without: str | tuple | None = _field(None, _PIECES)
 
     # Fine-tuning: see finetune.py.
-    # A checkpoint, or a run's folder, to start from; its head is replaced. A run may go on with the
-    # same file in another place.
+    # A checkpoint, or a run's folder, to start from; its head is replaced, unless it is that of a
+    # run on the same classes. A run may go on with the same file in another place.
     weights: str | None = _field(None, _FILE, same_run=True)
     # What stays as it is in the file: "backbone" (all but the head), "all_but_norms" (and but the
     # head), or a number of stages, counted from the pictures, with what lies before them.
@@ -189,7 +189,9 @@ class TrainConfig:
     layer_decay: float = _field(1.0, _number(0, 1, above=True))
 
     # Data: see load_dataset. A limit of None means all pictures.
-    dataset: str = _field("auto", _SOURCE)  # "auto", "cifar10", "imagefolder", "shapes", a folder
+    # "auto", "cifar10", "imagefolder", "shapes", a folder. A run may go on with the same pictures
+    # by another name: they are compared themselves.
+    dataset: str = _field("auto", _SOURCE, same_run=True)
     # Pictures taken from the training set for validation; below 1, their share of it. A folder that
     # brings its own, val beside test, loses none.
     val_size: int | float = _field(5000, _COUNT_OR_SHARE)

@@ -15,7 +15,7 @@ from swinlib.training.cifar import CLASSES as CIFAR10_CLASSES
 from swinlib.training.cifar import official, online
 from swinlib.training.config import TrainConfig
 from swinlib.training.folders import CACHE, SPLIT_SEED, read_folder
-from swinlib.training.pictures import DatasetError, require_memory
+from swinlib.training.pictures import DatasetError, require_memory, shown
 from swinlib.training.shapes import SHAPE_CLASSES, draw_shapes
 
 __all__ = [
@@ -82,7 +82,7 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
             CIFAR-10 is resized; shapes are drawn at that size), ``stream`` and ``workers``.
 
     Where a folder does not bring them, the validation pictures are taken out of the training set,
-    the same number of each class, and do not depend on the run's seed. Raises DatasetError for
+    the same share of each class, and do not depend on the run's seed. Raises DatasetError for
     unusable files, ValueError for an unknown name. Shapes set ``announcement``: print it.
     """
     config = config or TrainConfig()
@@ -99,8 +99,13 @@ def load_dataset(root="data", name=None, download=True, config=None) -> ImageSet
     elif name == "cifar10":
         source = official(root, download, config.image_size)
     elif name == "imagefolder":
-        inside = not (root / "cifar10").is_dir() and root.is_dir()
-        source = read_folder(root if inside else root / "cifar10", root / CACHE, config)
+        if not root.is_dir():
+            raise DatasetError(
+                f"{shown(root)} is no folder, wanted one with train/<class>/ and test/<class>/, or "
+                "<class>/ alone, in it"
+            )
+        inside = root / "cifar10"
+        source = read_folder(inside if inside.is_dir() else root, root / CACHE, config)
     elif name == "shapes":
         source = _shapes(config.image_size)
         announcement = _announce(root, "Shapes were asked for.")
@@ -125,7 +130,7 @@ def _shapes(size):
 
 def _split(splits, class_names, label, announcement, config):
     images, labels = splits["train"]
-    order, count = balanced_order(labels, SPLIT_SEED), 0
+    order, count = balanced_order(labels, SPLIT_SEED, shares=True), 0
     if "val" not in splits:
         count = config.val_size if config.val_size >= 1 else round(config.val_size * len(labels))
         if not 0 < count < len(labels):
@@ -134,6 +139,12 @@ def _split(splits, class_names, label, announcement, config):
                 f"{label}: val_size={config.val_size} of {len(labels)} training pictures leaves "
                 f"{left}; use config.replace(val_size=...)"
             )
+    missing = set(range(len(class_names))) - set(labels[order[count:]].tolist())
+    if missing:
+        raise DatasetError(
+            f"{label}: val_size={config.val_size} of {len(labels)} training pictures leaves none "
+            f"of class {class_names[min(missing)]!r} to train on; use config.replace(val_size=...)"
+        )
     val, rest = order[:count], order[count:][: config.train_limit]
     val_images, val_labels = splits.get("val") or (images[val], labels[val])
     test_images, test_labels = splits["test"]
@@ -148,19 +159,23 @@ def _split(splits, class_names, label, announcement, config):
     )  # fmt: skip
 
 
-def balanced_order(labels, seed):
-    """A shuffled order in which any beginning holds every class equally often (give or take one).
+def balanced_order(labels, seed, shares=False):
+    """A shuffled order in which any beginning holds every class equally often (give or take one),
+    or, with `shares`, the same share of every class. Where all are equally large, it is one order.
 
     labels: (N,) int64. Returns (N,) int64, a permutation: first one picture of each class, then a
-    second one of each, and so on. A class that runs out is left out of the later rounds.
+    second one of each, and so on. A class that runs out is left out of the later rounds; with
+    `shares` none runs out before the others.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     shuffled = labels[order]
-    turn = torch.empty_like(shuffled)  # 0 for a class's first picture in this order, then 1, ...
+    turn = torch.empty(len(labels), dtype=torch.float64)
     for c in shuffled.unique():
         members = shuffled == c
-        turn[members] = torch.arange(int(members.sum()))
+        count = int(members.sum())
+        place = torch.arange(count).double()  # 0 for a class's first picture, then 1, ...
+        turn[members] = (place + 0.5) / count if shares else place
     return order[torch.argsort(turn, stable=True)]
 
 

@@ -13,11 +13,23 @@ def start_ema(model, decay):
     decay: share of the old average that each update keeps, 0 to below 1. 0.99 looks back about a
         hundred updates. 0 is off.
 
+    What batch norms have counted is averaged too: with the means and variances of the latest
+    weights the average would compute something that no training has seen.
+
     Returns an AveragedModel, whose ``module`` is the averaged model, or None when off.
     """
     if decay == 0:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    average = get_ema_multi_avg_fn(decay)
+
+    def update(averaged, latest, _):
+        if averaged[0].is_floating_point():
+            average(averaged, latest, _)
+        else:  # an index, or a number of batches, is no quantity to average
+            for old, new in zip(averaged, latest, strict=True):
+                old.copy_(new)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def update_ema(ema, model, warming_up):

@@ -21,6 +21,7 @@ from swinlib import published
 from swinlib.model import SwinTransformer
 from swinlib.pretrained import load_pretrained, read_architecture
 from swinlib.training.config import TrainConfig
+from swinlib.training.variants import take_away
 
 # What a run's own configuration knows of its model.
 OF_THE_MODEL = (
@@ -50,6 +51,8 @@ def start_from(weights, config) -> TrainConfig:
     about = about_run(path)
     if about is not None:
         run = TrainConfig.from_dict(about["config"])
+        if run.model != "swin":
+            raise ValueError(f"{path} is a run of model={run.model!r}, wanted 'swin'")
         fields = {name: getattr(run, name) for name in OF_THE_MODEL}
         fields |= {"mean": tuple(about["mean"]), "std": tuple(about["std"])}
         fields["image_size"] = (about.get("picture_size") or [run.image_size or 32])[0]
@@ -142,6 +145,8 @@ def load_start(model: SwinTransformer, config, class_names) -> None:
             load_pretrained(model, source, resize=True, new_head=new_head)
         except (TypeError, pickle.UnpicklingError) as error:
             raise ValueError(str(error)) from error
+    if "relative_bias" in (config.without or ()):  # the file's tables have taken its place
+        take_away(model, "relative_bias", map_size=1)
 
 
 def digest(config) -> str:

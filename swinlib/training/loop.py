@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from swinlib.training.augment import normalise
 from swinlib.training.batches import on_device, training_batches
-from swinlib.training.checkpoint import Checkpoints, arithmetic, write_atomically
+from swinlib.training.checkpoint import Checkpoints, arithmetic, found, write_atomically
 from swinlib.training.config import TrainConfig, choose_device
 from swinlib.training.devices import all_processors, autocast, can_compile
 from swinlib.training.distributed import find_ranks
@@ -210,7 +210,9 @@ def learning_rate(step, steps, warmup_steps, peak, final=0.0) -> float:
 def evaluate(
     model, images, labels, mean, std, *, batch_size=500, label_smoothing=0.0, precision="float32"
 ) -> Evaluation:
-    """Loss, accuracy and predictions of a model in eval mode (its mode is put back afterwards).
+    """Loss, accuracy and predictions of a model in eval mode.
+
+    Every part's own mode is put back afterwards, whatever happens.
 
     images: (N, C, H, W) uint8. labels: (N,) int64. mean, std: per channel, see ``normalise``.
     precision: "bfloat16" computes in it where the device has it, a CPU always, fast or slow.
@@ -220,18 +222,21 @@ def evaluate(
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images and {len(labels)} labels, wanted one for each")
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
+    modes = [(module, module.training) for module in model.modules()]
     losses, probabilities = [], []
-    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        with autocast(device, precision):
-            logits = model(normalise(x.to(device), mean, std)).float()
-        loss = F.cross_entropy(
-            logits, y.to(device), label_smoothing=label_smoothing, reduction="none"
-        )
-        losses.append(loss.cpu())
-        probabilities.append(logits.softmax(-1).cpu())
-    model.train(was_training)
+    try:
+        model.eval()
+        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            with autocast(device, precision):
+                logits = model(normalise(x.to(device), mean, std)).float()
+            loss = F.cross_entropy(
+                logits, y.to(device), label_smoothing=label_smoothing, reduction="none"
+            )
+            losses.append(loss.cpu())
+            probabilities.append(logits.softmax(-1).cpu())
+    finally:
+        for module, training in modes:
+            module.training = training
     losses, probabilities = torch.cat(losses), torch.cat(probabilities)
     predictions = probabilities.argmax(-1)
     accuracy = (predictions == labels.cpu()).double().mean().item()
@@ -294,6 +299,7 @@ def train(
     checkpoints=None,
     resume=True,
     checkpoint_seconds=30.0,
+    test_interrupted=True,
 ) -> TrainResult:
     """Trains a fresh model, or one that starts from ``config.weights``, and returns it with the
     weights of its best epoch.
@@ -322,6 +328,8 @@ def train(
             With another number of threads, processor or PyTorch it goes on too, and warns that it
             differs.
         checkpoint_seconds: at least 0.
+        test_interrupted: whether an interrupted run is tested and returned; False raises
+            KeyboardInterrupt at once, for whoever goes on from the checkpoints.
 
     All losses contain the label smoothing, so that they can be compared. train_loss and
     train_accuracy are means over the epoch, of augmented pictures, while the model still changes;
@@ -330,7 +338,8 @@ def train(
     An interrupt (Ctrl-C, a notebook's stop button) ends the run early: it says so in a line, and
     the best epoch so far is tested and returned, with ``interrupted`` set. With checkpoints the
     next call goes on where the last of them left it. Before the end of the first epoch there is
-    nothing to return, and KeyboardInterrupt is raised.
+    nothing to return, and KeyboardInterrupt is raised. After the last epoch an interrupt only makes
+    the test begin anew; while an interrupted run is tested, or a test has begun anew, it is raised.
 
     While it runs, ``log`` and ``checkpoints`` are its own: see lock.py.
 
@@ -355,7 +364,10 @@ def train(
                 Path(place).parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(place))
         saver = Checkpoints(checkpoints, config, data, device, ranks, checkpoint_seconds)
-        return _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume)
+        return _train(
+            config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume,
+            test_interrupted,
+        )  # fmt: skip
 
 
 def _remove_if_empty(folder):
@@ -363,13 +375,17 @@ def _remove_if_empty(folder):
         folder.rmdir()
 
 
-def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume):
+def _train(
+    config, data, device, ranks, saver, on_step, on_epoch, progress, log, resume, test_interrupted
+):
     precision = ranks.broadcast(choose_precision(config, device))  # one clock decides for all
     run = start_run(config, data, device, precision)
     if not ranks.is_main:
         torch.manual_seed(config.seed + ranks.rank)  # each process drops other paths
         progress, log, on_step, on_epoch = False, None, None, None
     data = on_device(saver.restore(run, resume), device)
+    if isinstance(run.optimizer, Muon):  # in what the checkpoint says, whatever was chosen here
+        run.optimizer.dtype = getattr(torch, run.precision)
     forward = wrapped = ranks.wrap(run.model)
     compiled = config.compile and can_compile(device)
     if compiled:  # the training steps only: measuring compiles nothing
@@ -401,7 +417,7 @@ def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log,
                     lambda: _train_epoch(run, forward, config, data, device, ranks, report, wrapped)
                 ):
                     raise _too_large(config, data, device, ranks, run.precision)
-                val = _evaluate(run, data.val_images, data.val_labels, data, config)
+                val = _evaluate(run, data.val_images, data.val_labels, data, config, ranks)
                 _require_finite("validation", val.loss, run.epoch, run.learning_rate)
                 run.seconds = time.perf_counter() - start
                 record = _record(run, val)
@@ -410,15 +426,14 @@ def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log,
                 if on_epoch:
                     on_epoch(record)
                 saver.save_if_due(run, now=run.epoch > config.epochs)
+            test = _test(run, data, config, ranks)
         except KeyboardInterrupt:
+            if not test_interrupted:
+                raise
             interrupted = run.epoch <= config.epochs
             if interrupted:
                 _report_interrupt(run, config, ranks, saver)
-
-        model = run.ema_or_model()
-        model.load_state_dict(run.best_weights)
-        model.eval()
-        test = _evaluate(run, data.test_images, data.test_labels, data, config)
+            test = _test(run, data, config, ranks)
         _require_finite("test", test.loss, run.best_epoch, run.learning_rate)
         if not interrupted:  # else the log stays that of an unfinished run
             write(
@@ -434,8 +449,8 @@ def _train(config, data, device, ranks, saver, on_step, on_epoch, progress, log,
                 }
             )
     return TrainResult(
-        model, run.history, run.best_epoch, test.loss, test.accuracy, test.predictions,
-        test.probabilities, data.label, data.class_names, data.mean, data.std,
+        run.ema_or_model(), run.history, run.best_epoch, test.loss, test.accuracy,
+        test.predictions, test.probabilities, data.label, data.class_names, data.mean, data.std,
         tuple(data.train_images.shape[-2:]), device, config, interrupted,
     )  # fmt: skip
 
@@ -462,8 +477,10 @@ def _gradients(x, y, forward, wrapped, config, device, precision):
 
 def _report_interrupt(run, config, ranks, saver):
     """Says what the run is worth; raises KeyboardInterrupt again where that is nothing."""
-    saved = f" A run with the checkpoints in {saver.folder} goes on." if saver.found() else ""
-    if ranks.count > 1 or not run.best_epoch:
+    saved = f" A run with the checkpoints in {saver.folder} goes on." if found(saver.folder) else ""
+    if ranks.count > 1:  # the others would have to stop too
+        raise KeyboardInterrupt(f"in epoch {run.epoch} of {config.epochs}.{saved}") from None
+    if not run.best_epoch:
         raise KeyboardInterrupt(f"before the end of the first epoch.{saved}") from None
     print(
         f"Interrupted in epoch {run.epoch} of {config.epochs}: this is epoch {run.best_epoch}, the "
@@ -545,7 +562,8 @@ def _too_large(config, data, device, ranks, precision) -> BatchTooLarge:
         size //= 2
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        trial, some = config.replace(batch_size=size, accumulate=1), slice(2 * size)
+        trial = config.replace(batch_size=size, accumulate=1)
+        some = torch.arange(min(2 * size, len(data.train_labels)))
         few = dataclasses.replace(
             data, train_images=data.train_images[some], train_labels=data.train_labels[some]
         )
@@ -617,13 +635,24 @@ def steps_per_epoch(config, data) -> int:
     return max(1, len(data.train_labels) // config.batch_size)
 
 
-def _evaluate(run, images, labels, data, config):
+def _test(run, data, config, ranks):
+    """Measures the best epoch on the test pictures, and leaves its weights in the model."""
+    run.ema_or_model().load_state_dict(run.best_weights)
+    run.ema_or_model().eval()
+    return _evaluate(run, data.test_images, data.test_labels, data, config, ranks)
+
+
+def _evaluate(run, images, labels, data, config, ranks):
+    """In batches as large as those of CIFAR-10 in pixels, or as this process trains with."""
+    H, W = images.shape[-2:]
+    share = config.batch_size // config.accumulate // ranks.count
     return evaluate(
         run.ema_or_model(),
         images,
         labels,
         data.mean,
         data.std,
+        batch_size=min(500, max(share, 500 * 32**2 // (H * W), 1)),
         label_smoothing=config.label_smoothing,
         precision=run.precision,
     )

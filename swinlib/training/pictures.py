@@ -52,10 +52,11 @@ def read_picture(file):
     Turned as its EXIF orientation says. Grey of 16 bits becomes grey of 8, 65535 being white.
     Raises DatasetError where it cannot be read.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(file, formats=_formats()) as picture:
+        # Opened here: of a path Pillow maps plain TIFFs into memory, and turns them wrongly.
+        with open(file, "rb") as opened, Image.open(opened, formats=_formats()) as picture:
             return _in_rgb(_upright(picture))
     except Image.DecompressionBombError as error:
         raise DatasetError(
@@ -65,8 +66,10 @@ def read_picture(file):
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers meet
+        unknown = isinstance(error, UnidentifiedImageError)  # which names what was opened here
+        why = "of no kind that Pillow knows" if unknown else error
         raise DatasetError(
-            f"{shown(file)} cannot be read as a picture ({error}). Unpack it again or remove it."
+            f"{shown(file)} cannot be read as a picture ({why}). Unpack it again or remove it."
         ) from error
 
 
@@ -75,6 +78,8 @@ def _upright(picture):
     and so fails where any of it is damaged, as it often is."""
     from PIL.Image import Transpose
 
+    if picture.format == "TIFF":  # Pillow turns it as it reads it
+        return picture
     try:
         orientation = picture.getexif().get(0x0112, 1)
     except Exception:  # nothing of it can be read

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from swinlib.model import SwinTransformer
 from swinlib.training.config import TrainConfig
 from swinlib.training.models import build_model
+
+# What is raised where a file has not what is looked for in it.
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,22 +46,25 @@ def read_run(folder) -> RecordedRun:
     try:
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         kinds = [entry.pop("kind") for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: not one JSON object with a kind per line") from error
-    if not kinds or kinds[-1] != "test":
-        end = f"ends in an entry {kinds[-1]!r}" if kinds else "is empty"
-        raise ValueError(f"{path} {end}: the run is not finished")
-    about, test = entries[0], entries[-1]
-    return RecordedRun(
-        config=TrainConfig.from_dict(about["config"]),
-        dataset=about["dataset"],
-        device=about["device"],
-        history=[e for e, kind in zip(entries, kinds, strict=True) if kind == "epoch"],
-        best_epoch=test["best_epoch"],
-        test_accuracy=test["test_accuracy"],
-        seconds=test["seconds"],
-        confusion=torch.tensor(test["confusion"]) if "confusion" in test else None,
-    )
+        if kinds[-1:] == ["test"]:
+            about, test = entries[0], entries[-1]
+            return RecordedRun(
+                config=TrainConfig.from_dict(about["config"]),
+                dataset=about["dataset"],
+                device=about["device"],
+                history=[e for e, kind in zip(entries, kinds, strict=True) if kind == "epoch"],
+                best_epoch=test["best_epoch"],
+                test_accuracy=test["test_accuracy"],
+                seconds=test["seconds"],
+                confusion=torch.tensor(test["confusion"]) if "confusion" in test else None,
+            )
+    except DAMAGED as error:
+        raise ValueError(
+            f"{path} is damaged: wanted one JSON object with a kind per line, the configuration "
+            "first and the test last"
+        ) from error
+    end = f"ends in an entry {kinds[-1]!r}" if kinds else "is empty"
+    raise ValueError(f"{path} {end}: the run is not finished")
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,21 +85,25 @@ def load_model(folder) -> TrainedModel:
 
     What the weights are stands in their own file or, for weights that were saved without, in
     config.json beside it. Weights may be of half precision; they are used as float32. Raises
-    FileNotFoundError when a file is missing, RuntimeError when the weights do not fit the
-    configuration.
+    FileNotFoundError when a file is missing, ValueError when one is damaged or of no run of this
+    package, RuntimeError when the weights do not fit the configuration.
     """
     weights = Path(folder) / "model.safetensors"
-    with safe_open(weights, framework="pt") as file:
-        about = (file.metadata() or {}).get("about")
-    if about is None:
-        about = weights.with_name("config.json").read_text(encoding="utf-8")
-    about = json.loads(about)
-    config = TrainConfig.from_dict(about["config"])
-    size = tuple(about.get("picture_size") or [config.image_size or 32] * 2)
+    try:
+        with safe_open(weights, framework="pt") as file:
+            about = (file.metadata() or {}).get("about")
+        if about is None:
+            about = weights.with_name("config.json").read_text(encoding="utf-8")
+        about = json.loads(about)
+        config = TrainConfig.from_dict(about["config"])
+        size = tuple(about.get("picture_size") or [config.image_size or 32] * 2)
+        names, mean, std = (tuple(about[name]) for name in ("class_names", "mean", "std"))
+        dataset = about["dataset"]
+    except (SafetensorError, *DAMAGED) as error:
+        raise ValueError(
+            f"{weights} is damaged, or no run of swinlib.training left it ({error})"
+        ) from error
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
-        model = build_model(config, len(about["class_names"]), size)
+        model = build_model(config, len(names), size)
     model.load_state_dict(load_file(weights))
-    return TrainedModel(
-        model.eval(), config, tuple(about["class_names"]), about["dataset"],
-        tuple(about["mean"]), tuple(about["std"]), size,
-    )  # fmt: skip
+    return TrainedModel(model.eval(), config, names, dataset, mean, std, size)
