@@ -87,7 +87,7 @@ def speed(config, data, device, steps=40, **changes) -> dict:
     data = few(data, count)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    history = train(config, data, device, progress=False).history
+    history = train_briefly(config, data, device)
     measuring = history[2]["seconds"] - history[1]["seconds"]
     rates = [epoch["pictures_per_second"] for epoch in history[1:]]
     return {
@@ -97,6 +97,14 @@ def speed(config, data, device, steps=40, **changes) -> dict:
         "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
         "steps": 3 * (count // config.batch_size),
     }
+
+
+def train_briefly(config, data, device, on_epoch=None) -> list:
+    """The history of a run that only measures: one that is interrupted is worth nothing."""
+    result = train(config, data, device, on_epoch=on_epoch, progress=False)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.history
 
 
 def few(data, count):
@@ -117,19 +125,21 @@ def epochs_that_fit(config, data, measured, seconds) -> int:
 # ----------------------------------------------------------------------------------- subcommands
 
 
-def check(args, device) -> None:
-    """The tests for a GPU, then where the time of a training step goes."""
-    found = {"card": card(device), "tests": "no time", "speed": {}}
+def run_tests(args, device) -> int | None:
+    """The exit status of the tests for a GPU; None where they took too long."""
     tests = [sys.executable, "-m", "pytest", "-q", "tests/test_gpu.py", "-p", "no:cacheprovider"]
-    tests += ["--noconftest"]  # which want the notebooks' packages
+    tests += ["--noconftest"]  # it wants the notebooks' packages
     tests += ["-n", "4"] if device.type == "cuda" else []
     seconds = max(60, seconds_left(args) - 90)
     try:
-        found["tests"] = subprocess.run(
-            tests, cwd=ROOT, env=ENVIRONMENT, timeout=seconds
-        ).returncode
+        return subprocess.run(tests, cwd=ROOT, env=ENVIRONMENT, timeout=seconds).returncode
     except subprocess.TimeoutExpired:
         print(f"the tests were ended after {seconds:.0f} s", flush=True)
+
+
+def check(args, device) -> None:
+    """The tests for a GPU, then where the time of a training step goes."""
+    found = {"card": card(device), "tests": run_tests(args, device), "speed": {}}
     keep(args, found)
     config = preset("gpu" if device.type == "cuda" else "smoke")
     data = load(args, config)
@@ -174,7 +184,7 @@ def kernels(config, data, device) -> list:
     def on_epoch(record):
         profiler.start() if record["epoch"] == 1 else profiler.stop()
 
-    train(config, data, device, on_epoch=on_epoch, progress=False)
+    train_briefly(config, data, device, on_epoch)
     spent = Counter()
     calls = Counter()
     for event in profiler.key_averages():
