@@ -100,12 +100,12 @@ def _read_file(path: Path):
 
 def _way_out(path: Path) -> str:
     """The line of Python that takes the weights out of a file that holds other objects too."""
+    pickled = {name: b"X" + len(name).to_bytes(4, "little") + name.encode() for name in CONTAINERS}
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for name in CONTAINERS:
-            pickled = b"X" + len(name).to_bytes(4, "little") + name.encode()
-            if content.find(pickled) >= 0:
-                weights = f'torch.load("{path}", weights_only=False)["{name}"]'
-                break
-        else:  # a whole model
-            weights = f'torch.load("{path}", weights_only=False).state_dict()'
+        names = [name for name, key in pickled.items() if content.find(key) >= 0]
+    weights = f"torch.load({str(path)!r}, weights_only=False)"
+    if names:  # some of them may be names of other things
+        weights = f"{{k: v for k, v in {weights}.items() if k in {names}}}"
+    else:  # a whole model
+        weights += ".state_dict()"
     return f'torch.save({weights}, "weights.pth")'

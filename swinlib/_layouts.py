@@ -151,7 +151,7 @@ def in_layout(state: dict[str, Tensor], layout: str) -> dict[str, Tensor]:
 
 def _merges_at_the_beginning(state) -> bool:
     merging = {m[1] for m in (re.match(r"layers\.(\d+)\.downsample\.", key) for key in state) if m}
-    return "head.fc.weight" in state or (bool(merging) and "0" not in merging)
+    return "0" not in merging if merging else "head.fc.weight" in state
 
 
 NUMBERS = {  # what a field in a template of LAYOUTS is for stage i, and back

@@ -75,6 +75,12 @@ def _likely_reason(own, state, missing, unexpected, misshapen, resize) -> str:
             "the model has a norm for each of its out_indices and no head, the checkpoint has "
             "others; new_head=True takes what fits and leaves the other norms as they are"
         )
+    heads = [any(key.startswith("head.") for key in keys) for keys in (missing, unexpected)]
+    if all(heads):
+        return (
+            "the head is another module there; new_head=True takes everything else and leaves the "
+            "model's head as it is"
+        )
     if "head.weight" in missing:
         parts = sorted({key.split(".")[0] for key in unexpected})
         beside = f" beside {', '.join(parts)}" if parts else ""

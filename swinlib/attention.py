@@ -44,11 +44,12 @@ def attention(
 
     Raises:
         TypeError: q, k or v is no tensor.
-        ValueError: the shapes of q, k and v do not fit together, or dropout_p is not in [0, 1).
+        ValueError: q, k and v do not share d and M, or dropout_p is not in [0, 1).
 
     Source: Vaswani et al. 2017, equation 1; Swin paper, equation 4, with its bias B.
     """
-    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+    flat = min(q.ndim, k.ndim, v.ndim) < 2
+    if flat or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "q (..., N, d), k (..., M, d) and v (..., M, e) must share d and M, got shapes "
             f"{tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
@@ -62,9 +63,9 @@ def attention(
 
 
 LARGEST_BATCH = 65_535  # of CUDA's fused kernels with a bias: pytorch/pytorch#142228
-# Tokens up to which bfloat16 on a CPU takes the plain form, which is faster there: with 0 here
-# `make bench` shows the fused one. (More are no slower, but their weights would fill the memory.)
-PLAIN_IN_BFLOAT16 = 144
+# Tokens up to which the plain form is taken where it is faster: with 0 here `make bench` shows the
+# fused one. (More are no slower, but their weights would fill the memory.)
+PLAIN_UP_TO = 144
 
 
 def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
@@ -72,17 +73,21 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
 
     q, k, v: ``(B, num_heads, N, head_dim)``. bias: ``(1 or B, num_heads, N, N)`` or None.
     """
+    N = q.shape[-2]
     # Compilers fuse the plain form as well. On an H200 compiled inference was faster that way (the
-    # fused kernels, ours and timm's, took 1.15 to 1.2 times as long); training was not.
-    if torch.compiler.is_compiling() and q.is_cuda and not torch.is_grad_enabled():
-        return attention(q, k, v, bias=bias, scale=scale)[0]
-    small = q.shape[-2] <= PLAIN_IN_BFLOAT16
-    if transformed() or (small and q.dtype == torch.bfloat16 and q.device.type == "cpu"):
+    # fused kernels, ours and timm's, took 1.15 to 1.2 times as long), and so was a training step
+    # with windows of 4 x 4 (1.09 times); with those of 7 x 7 it was slower (0.94 times).
+    compiled = torch.compiler.is_compiling() and q.is_cuda
+    plain = compiled and (N <= 16 or not torch.is_grad_enabled())
+    plain = plain or (q.dtype == torch.bfloat16 and q.device.type == "cpu")
+    if transformed() or (plain and N <= PLAIN_UP_TO):
         return attention(q, k, v, bias=bias, scale=scale, dropout_p=dropout_p)[0]
-    if q.is_cuda and len(q) > LARGEST_BATCH:
-        half = len(q) // 2
+    # An exported batch has no size yet.
+    if q.is_cuda and not exporting() and q.shape[0] > LARGEST_BATCH:
+        half = q.shape[0] // 2
         parts = (slice(half), slice(half, None))
-        of = [bias if bias is None or len(bias) == 1 else bias[part] for part in parts]
+        whole = bias is None or bias.ndim < 4 or len(bias) == 1
+        of = [bias if whole else bias[part] for part in parts]
         return torch.cat([
             fused_attention(q[part], k[part], v[part], bias=b, scale=scale, dropout_p=dropout_p)
             for part, b in zip(parts, of, strict=True)

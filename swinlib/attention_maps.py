@@ -139,8 +139,9 @@ def record_attention(
 
     for name, block in blocks.items():
 
-        def remember_size(block, args, name=name):
-            (mh, mw), (H, W) = block.window_size, args[0].shape[1:3]
+        def remember_size(block, args, kwargs, name=name):
+            x = args[0] if args else kwargs["x"]
+            (mh, mw), (H, W) = block.window_size, x.shape[1:3]
             padded_size = (H + -H % mh, W + -W % mw)
             shift_size = block.shift_that_fits(*padded_size)
             records[name] = AttentionRecord(
@@ -168,7 +169,7 @@ def record_attention(
             return out
 
         handles += [
-            block.register_forward_pre_hook(_Hook(remember_size)),
+            block.register_forward_pre_hook(_Hook(remember_size), with_kwargs=True),
             block.attn.register_forward_pre_hook(_Hook(ask_for_weights), with_kwargs=True),
             block.attn.register_forward_hook(_Hook(keep_weights)),
         ]

@@ -527,14 +527,11 @@ class SwinTransformer(nn.Module):
 
     @staticmethod
     def _init_weights(module: nn.Module) -> None:
-        """The official initialisation; the patch embedding's convolution keeps PyTorch's own."""
+        """The official initialisation, which leaves convolution and norms as PyTorch makes them."""
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
 
     @property
     def num_classes(self) -> int:

@@ -106,8 +106,10 @@ def draw_attention(predictor: Predictor, pictures: dict[str, Tensor], file) -> N
         file: to write, its ending says in which format.
 
     Raises:
-        ValueError: no such format.
+        ValueError: no such format; a model without attention.
     """
+    if not isinstance(predictor.model, SwinTransformer):
+        raise ValueError("the model is no Swin Transformer and has no attention to show")
     from matplotlib.figure import Figure
 
     stages = len(predictor.model.layers)
@@ -161,7 +163,7 @@ def main(argv=None) -> int:
             continue
         best = predictor.best(pixels, args.top)
         told.append({"picture": str(file), "predictions": best})
-        seen[f"{Path(file).name}\n{best[0]['class']}"] = pixels
+        seen[f"{file}\n{best[0]['class']}"] = pixels
         if not args.json:
             words = ", ".join(f"{b['class']} {b['probability']:.1%}" for b in best)
             print(f"{file}: {words}")

@@ -65,6 +65,7 @@ def load_pretrained(
     swin = _unwrap(model)
     state, rest = in_official_names(read_state_dict(source))
     index = {key: state.pop(key) for key in list(state) if key.endswith(INDEX)}
+    says_windows = bool(index)
     state = {key: value for key, value in state.items() if not key.endswith(COMPUTED)}
     own = {k: v for k, v in swin.state_dict().items() if not k.endswith(COMPUTED)}
     _place_norms(state, own, len(swin.layers))
@@ -79,7 +80,11 @@ def load_pretrained(
         left = {
             k: own[k] for k in own if k.startswith("head.") or (NORM.match(k) and k not in state)
         }
-        surplus = [k for k in state if k.startswith("head.") or (NORM.match(k) and k not in own)]
+        backbone = ("patch_embed.", "layers.", "absolute_pos_embed")
+        surplus = [
+            k for k in state
+            if k.startswith("head.") or (k not in own and not k.startswith(backbone))
+        ]  # fmt: skip
         not_taken = {key: state.pop(key) for key in surplus} | rest
         state, rest = state | left, {}
 
@@ -102,12 +107,13 @@ def load_pretrained(
         )
 
     swin.load_state_dict(state, strict=False)  # not strict only about what COMPUTED names
-    for attn in attentions.values():  # after to_empty this buffer holds anything
-        attn.relative_position_index.copy_(relative_position_index(attn.window_size))
+    with torch.device("cpu"):
+        for attn in attentions.values():  # after to_empty this buffer holds anything
+            attn.relative_position_index.copy_(relative_position_index(attn.window_size))
     if new_head:
         print(_what_was_left(left, not_taken))
     window = next(iter(attentions.values())).window_size
-    if not index and window[0] != window[1]:
+    if not says_windows and window[0] != window[1]:
         print(f"the checkpoint does not say its windows' shape: {window} is taken")
     return model
 
@@ -151,7 +157,8 @@ def read_architecture(source: str | PathLike | dict) -> dict:
     if any("logit_scale" in key or "cpb_mlp" in key for key in state):
         raise ValueError("a Swin Transformer V2 checkpoint, which is another architecture")
     tables = [state.get(f"layers.{i}.blocks.0{TABLE}") for i in range(len(depths))]
-    proj, fc1 = state.get("patch_embed.proj.weight"), state.get(f"{first}.mlp.fc1.weight")
+    proj = state.get("patch_embed.proj.weight")
+    fc1 = state.get(f"layers.{len(depths) - 1}.blocks.0.mlp.fc1.weight")  # the widest one
     if not depths or proj is None or fc1 is None or any(table is None for table in tables):
         raise ValueError("not a Swin Transformer checkpoint in a layout that is known here")
     index = state.get(first + INDEX)
@@ -160,6 +167,7 @@ def read_architecture(source: str | PathLike | dict) -> dict:
     if window is None or (2 * window[0] - 1) * (2 * window[1] - 1) != len(tables[0]):
         raise ValueError(f"bias tables of {len(tables[0])} rows, which are those of no window")
     head = state.get("head.weight")
+    hidden, dim = fc1.shape
     return {
         "embed_dim": len(proj),
         "depths": depths,
@@ -168,7 +176,8 @@ def read_architecture(source: str | PathLike | dict) -> dict:
         "patch_size": tuple(proj.shape[2:]),
         "in_chans": proj.shape[1],
         "num_classes": 0 if head is None else len(head),
-        "mlp_ratio": fc1.shape[0] / fc1.shape[1],
+        # A ratio that the model's int(dim * mlp_ratio) brings back.
+        "mlp_ratio": hidden / dim if int(dim * (hidden / dim)) == hidden else (hidden + 0.5) / dim,
         "qkv_bias": f"{first}.attn.qkv.bias" in state,
         "ape": "absolute_pos_embed" in state,
         "patch_norm": "patch_embed.norm.weight" in state,
@@ -221,7 +230,8 @@ def _unwrap(model) -> SwinTransformer:
     while not isinstance(inner, SwinTransformer):
         names = [n for n in ("_orig_mod", "module") if n in getattr(inner, "_modules", ())]
         if not names:
-            raise TypeError(f"model must be a SwinTransformer, got {type(model).__name__}")
+            kind = f"{type(model).__module__}.{type(model).__qualname__}"
+            raise TypeError(f"model must be a swinlib.SwinTransformer, got {kind}")
         inner = inner._modules[names[0]]
     return inner
 
@@ -246,7 +256,7 @@ def _take_1k_of_22k(state, own) -> None:
                 "head_22k_to_1k=True needs a checkpoint with 21841 classes and a model with 1000, "
                 f"got {key} of {shapes[0]} and {shapes[1]} rows"
             )
-        state[key] = state[key][torch.tensor(CLASSES_1K_IN_22K)]
+        state[key] = state[key][torch.tensor(CLASSES_1K_IN_22K, device=state[key].device)]
 
 
 def _adapt_in_chans(state, own) -> None:
@@ -275,11 +285,15 @@ def _resize(state, own, index, model) -> None:
                 if old is None or old == wanted:
                     continue
                 del index[name + INDEX]  # it was the old window's
-            if old or state[key].shape[:1] != own[key].shape[:1]:
+            if old or state[key].shape[:1] != own[key].shape[:1]:  # without an index: a square's
                 state[key] = resize_bias_table(state[key], wanted, old)
-        elif key == "absolute_pos_embed" and state[key].ndim == 3:
-            side = isqrt(state[key].shape[1])
-            if side**2 == state[key].shape[1]:  # else nobody knows the picture's sides
+        elif key == "absolute_pos_embed" and state[key].shape != own[key].shape:
+            if state[key].ndim == 4:  # (1, C, h, w), as in the official detection code
+                grid = tuple(state[key].shape[2:])
+                state[key] = _resample(state[key].flatten(2).mT, grid, model.grid_size)
+                continue
+            side = isqrt(state[key].shape[1]) if state[key].ndim == 3 else 0
+            if side and side**2 == state[key].shape[1]:  # else nobody knows the picture's sides
                 state[key] = _resample(state[key], (side, side), model.grid_size)
 
 
@@ -288,10 +302,11 @@ def _window_of(index: Tensor) -> tuple[int, int] | None:
     if index.layout != torch.strided or index.is_meta:
         return None
     N, index = isqrt(index.numel()), index.flatten().cpu()
-    for mh in range(1, N + 1):
-        window = (mh, N // mh)
-        if N % mh == 0 and torch.equal(index, relative_position_index(window).flatten()):
-            return window
+    with torch.device("cpu"):  # whatever the default is
+        for mh in range(1, N + 1):
+            window = (mh, N // mh)
+            if N % mh == 0 and torch.equal(index, relative_position_index(window).flatten()):
+                return window
     return None
 
 

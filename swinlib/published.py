@@ -213,19 +213,22 @@ def load(checkpoint: Checkpoint, build, **arguments) -> SwinTransformer:
     Args:
         checkpoint: see `find`.
         build: makes the model from keywords.
-        arguments: for `build`; another ``num_classes`` gives a fresh head, another ``window_size``
-            resampled bias tables.
+        arguments: for `build`; another ``num_classes`` gives a fresh head, ``out_indices`` fresh
+            norms, another ``window_size`` resampled bias tables, ``in_chans`` a first convolution
+            that is summed or repeated.
 
     Raises:
         DownloadError, ValueError: as `fetch` and `load_pretrained`.
     """
     told = {"num_classes": checkpoint.num_classes, "window_size": checkpoint.window_size}
     model = build(**{**told, **arguments})
+    other_head = arguments.get("num_classes", checkpoint.num_classes) != checkpoint.num_classes
     return load_pretrained(
         model,
         fetch(checkpoint.name),
         resize="window_size" in arguments,
-        new_head=arguments.get("num_classes", checkpoint.num_classes) != checkpoint.num_classes,
+        new_head=other_head or arguments.get("out_indices") is not None,
+        adapt_in_chans="in_chans" in arguments,
     )
 
 

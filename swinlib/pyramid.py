@@ -72,7 +72,8 @@ class SwinSegmenter(nn.Module):
         super().__init__()
         check_int("num_classes", num_classes)
         if not isinstance(backbone, SwinTransformer):
-            raise TypeError(f"backbone must be a SwinTransformer, got {type(backbone).__name__}")
+            kind = f"{type(backbone).__module__}.{type(backbone).__qualname__}"
+            raise TypeError(f"backbone must be a swinlib.SwinTransformer, got {kind}")
         if backbone.out_indices is None:
             raise ValueError("backbone must have out_indices: it gives maps then, not class scores")
         self.backbone = backbone

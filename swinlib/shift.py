@@ -94,4 +94,4 @@ def shifted_window_mask(
     ids = region_ids(H, W, window_size, shift_size)
     ids = window_partition(ids[None, :, :, None], window_size).flatten(1)  # (num_windows, Mh*Mw)
     differ = ids[:, :, None] != ids[:, None, :]
-    return torch.where(differ, -100.0, 0.0)
+    return torch.where(differ, -100.0, 0.0).float()

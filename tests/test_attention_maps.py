@@ -78,6 +78,14 @@ def test_a_record_of_every_block():
         assert name in repr(record) and "4x4" in repr(record)
 
 
+def test_a_block_that_is_called_by_keyword():
+    block = make_model().layers[0].blocks[1]
+    with record_attention(block) as records:
+        block(x=torch.randn(1, 8, 12, 16))
+    (record,) = records.values()
+    assert record.grid_size == (8, 12) and record.shift_size == (2, 2)
+
+
 def test_shift_is_the_one_really_used():
     """One window covers the last stage's height, so there the block shifts along the width only."""
     model = make_model()

@@ -1,6 +1,7 @@
 """``python -m swinlib.predict``: classes of pictures, as a line, as JSON, with a look inside."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -43,6 +44,19 @@ def test_lines_json_and_a_picture(tmp_path, capsys):
     assert [entry["picture"] for entry in told] == [CAT, CAT]
     assert set(told[0]["predictions"][0]) == {"class", "probability"}
     assert Image.open(seen).width > 300
+
+
+def test_pictures_of_one_name_have_a_row_each(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(CAT, tmp_path / folder / "cat.png")
+    seen = tmp_path / "seen.png"
+    files = [str(tmp_path / folder / "cat.png") for folder in ("a", "b")]
+    heights = []
+    for some in (files[:1], files):
+        assert main([RUN, *some, "--device", "cpu", "--attention", str(seen)]) == 0
+        heights.append(Image.open(seen).height)
+    assert heights[1] == 2 * heights[0]
 
 
 def test_one_bad_picture_does_not_hide_the_others(capsys):

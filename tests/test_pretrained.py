@@ -3,6 +3,8 @@
 import argparse
 import hashlib
 import pickle
+from collections import OrderedDict
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from oracles import official_keys, randomise, torchvision_key
 from small_models import SMALL, make_model
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from swinlib import SwinTransformer, WindowAttention, load_pretrained
+from swinlib import SwinTransformer, WindowAttention, load_pretrained, read_architecture
 from swinlib.pretrained import (
     CLASSES_1K_IN_22K,
     LAYOUTS,
@@ -402,6 +404,24 @@ def test_a_position_embedding_is_resampled_as_by_the_official_loader():
     torch.testing.assert_close(model.absolute_pos_embed.detach(), wanted)
 
 
+def test_a_position_embedding_that_fits_stays_as_it_is():
+    """A grid of 8 x 32 has as many tokens as a square."""
+    options = {"ape": True, "img_size": (32, 128)}
+    state = microsoft_state(**options)
+    assert_loaded(load_pretrained(make_model(**options), state, resize=True), state)
+
+
+@pytest.mark.parametrize("img_size, wanted", [(32, None), (48, (12, 12))])
+def test_a_position_embedding_of_the_detection_code(img_size, wanted):
+    """It is a map, (1, C, h, w)."""
+    model, state = make_model(ape=True, img_size=img_size), microsoft_state(ape=True, img_size=32)
+    grid = state["absolute_pos_embed"].mT.unflatten(2, (8, 8))
+    load_pretrained(model, state | {"absolute_pos_embed": grid}, resize=True)
+    if wanted:
+        grid = F.interpolate(grid, size=wanted, mode="bicubic")
+    torch.testing.assert_close(model.absolute_pos_embed.detach(), grid.flatten(2).mT)
+
+
 @pytest.mark.parametrize("there, here, word", [((32, 64), 48, "height and width"), (32, 16, None)])
 def test_a_position_embedding_whose_sides_nobody_knows(there, here, word):
     model = make_model(ape=True, img_size=here)
@@ -536,7 +556,7 @@ class CfgNode(dict):
 
 @pytest.mark.parametrize("new_format", [True, False])
 @pytest.mark.parametrize("name", ["model", "state_dict", "model_ema", None])
-@pytest.mark.parametrize("other", [argparse.Namespace(lr=0.1), CfgNode(LR=0.1)])
+@pytest.mark.parametrize("other", [argparse.Namespace(model="swin"), CfgNode(LR=0.1)])
 def test_what_else_a_file_holds_is_named(tmp_path, new_format, name, other):
     path = tmp_path / "swin.pth"
     checkpoint = {"config": other, name: microsoft_state(), "epoch": 3}
@@ -594,6 +614,57 @@ def test_of_two_containers_it_is_said_which_was_taken(capsys):
     load_pretrained(ours, {"model_ema": make_model().state_dict(), "model": theirs.state_dict()})
     assert_loaded(ours, theirs.state_dict())
     assert capsys.readouterr().out == "weights taken from 'model', not from 'model_ema'\n"
+
+
+@pytest.mark.parametrize("device", ["meta"])
+def test_another_default_device_changes_nothing(device):
+    state = microsoft_state(num_classes=21841)
+    model = make_model(num_classes=1000)
+    with torch.device(device):
+        load_pretrained(model, state, head_22k_to_1k=True)
+        assert read_architecture(state)["window_size"] == (4, 4)
+    assert torch.equal(model.head.bias, state["head.bias"][torch.tensor(CLASSES_1K_IN_22K)])
+
+
+@pytest.mark.parametrize("depths", [(2, 2), (1, 1, 1)])  # one stage alone may be timm's
+def test_a_head_of_one_s_own(depths):
+    """Whose layer is called as timm's."""
+    options = {"depths": depths, "num_heads": (2, 4, 8)[: len(depths)]}
+
+    def with_own_head(seed):
+        model = make_model(seed, **options)
+        model.head = torch.nn.Sequential(OrderedDict(drop=torch.nn.Dropout(), fc=model.head))
+        return model
+
+    state = with_own_head(1).state_dict()
+    assert_loaded(load_pretrained(with_own_head(0), state), state)
+    assert "the head is another module there" in refusal(make_model(**options), state)
+    load_pretrained(make_model(**options), state, new_head=True)
+
+
+def test_what_stands_beside_the_backbone_is_passed_over_with_a_new_head(capsys):
+    state = microsoft_state()
+    more = {"aux.weight": torch.zeros(2, 2), "hidden_states_norms.stem.weight": torch.zeros(2)}
+    assert "aux" in refusal(make_model(), state | more)
+    load_pretrained(make_model(), state | more, new_head=True)
+    assert "aux, head, hidden_states_norms" in capsys.readouterr().out
+    assert "layers.0.blocks.9" in refusal(
+        make_model(), state | {"layers.0.blocks.9.norm1.weight": torch.zeros(16)}, new_head=True
+    )
+
+
+@pytest.mark.parametrize("ratio", [4.0, 2.7, 1.3])
+def test_the_width_of_the_mlps_is_read_exactly(ratio):
+    options = {"depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1), "mlp_ratio": ratio}
+    state = make_model(**options).state_dict()
+    found = read_architecture(state)
+    load_pretrained(SwinTransformer(**found, drop_path_rate=0.0), state)
+
+
+def test_norms_without_a_bias():
+    norm = partial(torch.nn.LayerNorm, elementwise_affine=False)
+    model = SwinTransformer(**SMALL, norm_layer=norm)
+    assert model.norm.weight is None
 
 
 def test_another_layout_is_refused():
@@ -784,7 +855,7 @@ def test_a_wrapped_model_is_filled_inside(wrap):
 
 
 def test_something_else_than_a_swin_is_not_filled():
-    with pytest.raises(TypeError, match="model must be a SwinTransformer, got Linear"):
+    with pytest.raises(TypeError, match=r"a swinlib\.SwinTransformer, got torch.*Linear"):
         load_pretrained(torch.nn.Linear(1, 1), microsoft_state())
 
 

@@ -66,6 +66,14 @@ def test_other_classes_and_another_window(shelf, capsys):
     assert model.head.weight.shape[0] == 5 and "head" in capsys.readouterr().out
 
 
+def test_as_a_backbone_and_for_other_channels(shelf):
+    checkpoint, x = published.CHECKPOINTS["hashed"], torch.randn(1, 3, 32, 32)
+    first, _ = published.load(checkpoint, build, out_indices=(0, 1)).eval()(x)
+    assert first.shape == (1, 8, 8, 8)
+    grey = published.load(checkpoint, build, in_chans=1).eval()
+    torch.testing.assert_close(grey(x[:, :1]), shelf["model"](x[:, :1].expand(-1, 3, -1, -1)))
+
+
 @pytest.mark.parametrize("name", ["hashed", "plain"])
 def test_a_download_cut_short_leaves_nothing(shelf, name, tmp_path):
     data = shelf["data"]
