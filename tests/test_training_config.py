@@ -82,7 +82,7 @@ def test_fewer_epochs_shorten_the_warm_up_and_nothing_else_does():
     gpu = preset("gpu")
     assert gpu.replace(epochs=3).warmup_epochs == 1.5
     assert gpu.replace(epochs=3, warmup_epochs=2).warmup_epochs == 2
-    assert gpu.replace(epochs=100).warmup_epochs == gpu.replace(seed=3).warmup_epochs == 10
+    assert gpu.replace(epochs=100).warmup_epochs == gpu.replace(seed=3).warmup_epochs == 5
     all_warm = TrainConfig(epochs=2, warmup_epochs=2)
     assert all_warm.replace(seed=1).warmup_epochs == all_warm.replace(epochs=9).warmup_epochs == 2
 

@@ -286,7 +286,7 @@ def test_gpu_preset_for_a_few_steps(name, tmp_path):
 
 def test_gpu_presets_name_what_they_use():
     full, quick = preset("gpu"), preset("gpu_quick")
-    for config in (full, quick):
+    for config in (full, preset("gpu_medium"), quick):
         assert config.precision == "bfloat16" and config.compile and config.ema_decay
         assert config.mixup_alpha and config.cutmix_alpha and config.randaugment_ops
         looks_back = config.ema_every / (1 - config.ema_decay)  # steps

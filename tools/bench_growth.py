@@ -1,6 +1,7 @@
 """How attention grows with the picture: in windows, and over the whole map."""
 
 import statistics
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -24,13 +25,13 @@ class Alone(nn.Module):
         return self.everywhere(x.flatten(1, 2)).view_as(x)
 
 
-def growth(sizes: list[int], device: str, rounds: int) -> list[dict]:
-    """Seconds and memory of the first stage's attention, in windows and over the whole map.
+def growth(sizes: list[int], device: str, rounds: int) -> Iterator[dict]:
+    """Seconds and memory of the first stage's attention, in windows and over the whole map, size by
+    size.
 
     Bytes are what an attention allocates beyond its input, at the worst moment. The fused kernel
     keeps no weights; `bytes_of_weights` says what keeping them would take.
     """
-    rows = []
     for size in sizes:
         side = size // 4
         x = torch.randn(1, side, side, 96, device=device)
@@ -46,5 +47,4 @@ def growth(sizes: list[int], device: str, rounds: int) -> list[dict]:
             row[name]["milliseconds"] = 1e3 * statistics.median(times)
         slower = [g / w for g, w in zip(seconds["global"], seconds["windows"], strict=True)]
         row["global_over_windows"] = statistics.median(slower)
-        rows.append(row)
-    return rows
+        yield row

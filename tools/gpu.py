@@ -1,36 +1,49 @@
 """A whole visit to a GPU in one command: check, bench, train, ablate.
 
-    python tools/gpu.py check --out results --seconds 240
+    python tools/gpu.py check --out results --seconds 400
     python tools/gpu.py bench --out results
     python tools/gpu.py train gpu --out results --seconds 540
-    python tools/gpu.py ablate --out results --seconds 420
+    python tools/gpu.py ablate --out results --seconds 540
 
-Each ends by itself before its deadline: a run that does not fit is given fewer epochs beforehand,
-from the pictures per second that this card was measured to do. Results lie under --out in the
-layout of data/runs and data/bench. Without a GPU everything runs on the CPU, with smaller models:
-that shows that the script works, and no more.
+Each ends by itself before its deadline, which counts from the first line below: a run that does not
+fit is given fewer epochs beforehand, from the pictures per second that this card was measured to
+do, and what is still under way shortly before the deadline is interrupted and its results so far
+are kept. They lie under --out in the layout of data/runs and data/bench. Neither swinlib need be
+installed nor what only notebooks want; pytest for check, timm and matplotlib for bench. Without a
+GPU everything runs on the CPU, with smaller models: that shows that the script works, and no more.
 """
+# ruff: noqa: E402
+
+import time
+
+STARTED = time.perf_counter()  # importing torch takes seconds too
 
 import argparse
 import json
 import math
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
-import time
+import traceback
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # swinlib need not be installed, for children neither
+PATHS = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS}
+
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from swinlib.training import evaluate, load_dataset, load_model, preset, read_run, train
-from swinlib.training.__main__ import main as train_from_console
+from swinlib.training.__main__ import _field_and_value, _show, _write
 from swinlib.training.config import choose_device
 
-STARTED = time.perf_counter()
-ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 PIECES = ("nothing", "shift", "mask", "relative_bias", "windows", "merging")
 
@@ -39,11 +52,29 @@ def seconds_left(args) -> float:
     return args.seconds - (time.perf_counter() - STARTED)
 
 
+def interrupt_in(seconds) -> None:
+    """Interrupts this process after so many seconds, as Ctrl-C does; None: no more."""
+    if hasattr(signal, "setitimer"):  # Windows has no such clock
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0 if seconds is None else max(seconds, 1e-3))
+
+
 def unpack(archive: Path | None) -> None:
     """The pictures, from a tar file, unless they are there."""
     if archive and not (DATA / "cifar10").is_dir():
         with tarfile.open(archive) as tar:
             tar.extractall(DATA, filter="data")
+
+
+def load(args, config):
+    data = load_dataset(DATA, args.dataset, config=config)
+    print(data.announcement or data, f"after {time.perf_counter() - STARTED:.0f} s", flush=True)
+    return data
+
+
+def keep(args, found) -> None:
+    """Writes what was found so far: a visit may end at any moment."""
+    (args.out / f"{args.command}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 # ------------------------------------------------------------------------------------ measuring
@@ -56,7 +87,7 @@ def speed(config, data, device, steps=40, **changes) -> dict:
     data = few(data, count)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    history = train(config, data, device, progress=False).history
+    history = train_briefly(config, data, device)
     measuring = history[2]["seconds"] - history[1]["seconds"]
     rates = [epoch["pictures_per_second"] for epoch in history[1:]]
     return {
@@ -68,61 +99,78 @@ def speed(config, data, device, steps=40, **changes) -> dict:
     }
 
 
+def train_briefly(config, data, device, on_epoch=None) -> list:
+    """The history of a run that only measures: one that is interrupted is worth nothing."""
+    result = train(config, data, device, on_epoch=on_epoch, progress=False)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.history
+
+
 def few(data, count):
     """The first pictures of a set; its validation and test pictures all."""
-    from dataclasses import replace
-
     return replace(
         data, train_images=data.train_images[:count], train_labels=data.train_labels[:count]
     )
 
 
 def epochs_that_fit(config, data, measured, seconds) -> int:
-    """How many epochs of a recipe fit into some seconds, at most as many as it has."""
+    """How many epochs of a recipe fit into some seconds, at most as many as it has. What was
+    compiled for measuring serves again."""
     epoch = len(data.train_labels) / measured["pictures_per_second"]
     epoch += measured["validation_seconds"]
-    start = measured["first_epoch_seconds"]  # most of it compiles
-    return max(2, min(config.epochs, math.floor((seconds - start) * 0.97 / epoch)))
+    return max(2, min(config.epochs, math.floor(seconds * 0.97 / epoch)))
 
 
 # ----------------------------------------------------------------------------------- subcommands
 
 
-def check(args, device, data) -> dict:
-    """The tests for a GPU, then where the time of a training step goes."""
-    found = {"card": card(device)}
+def run_tests(args, device) -> int | None:
+    """The exit status of the tests for a GPU; None where they took too long."""
     tests = [sys.executable, "-m", "pytest", "-q", "tests/test_gpu.py", "-p", "no:cacheprovider"]
+    tests += ["--noconftest"]  # it wants the notebooks' packages
     tests += ["-n", "4"] if device.type == "cuda" else []
-    found["tests"] = subprocess.run(tests, cwd=ROOT).returncode
+    seconds = max(60, seconds_left(args) - 90)
+    try:
+        return subprocess.run(tests, cwd=ROOT, env=ENVIRONMENT, timeout=seconds).returncode
+    except subprocess.TimeoutExpired:
+        print(f"the tests were ended after {seconds:.0f} s", flush=True)
+
+
+def check(args, device) -> None:
+    """The tests for a GPU, then where the time of a training step goes."""
+    found = {"card": card(device), "tests": run_tests(args, device), "speed": {}}
+    keep(args, found)
     config = preset("gpu" if device.type == "cuda" else "smoke")
-    found["speed"] = {}
+    data = load(args, config)
     plain = {
         "randaugment_ops": 0, "erasing_probability": 0.0, "mixup_alpha": 0.0, "cutmix_alpha": 0.0,
         "crop_padding": 0, "flip_probability": 0.0,
     }  # fmt: skip
-    rows = [
-        ("as it is", {}),
-        ("not compiled", {"compile": False}),
-        ("without augmentation", plain),
-        ("the stem of convolutions", {"stem": "convolutions"}),
-        ("batch 256", {"batch_size": 256}),
-        ("batch 1024", {"batch_size": 1024}),
-        ("not compiled, without augmentation", {"compile": False, **plain}),
-        ("float32", {"precision": "float32"}),
-    ]
-    for number, (name, changes) in enumerate(rows):
-        if number and seconds_left(args) < 45:
-            print(f"{name}: left out, no time", flush=True)
-            continue
-        found["speed"][name] = row = speed(config, data, device, **changes)
-        print(
-            f"{config.name}, {name}: {row['pictures_per_second']:,.0f} pictures/s, first epoch "
-            f"{row['first_epoch_seconds']:.0f} s, peak {(row['peak_bytes'] or 0) / 2**30:.1f} GiB",
-            flush=True,
-        )
-        if name in ("as it is", "not compiled") and device.type == "cuda":
-            found[f"kernels, {name}"] = kernels(config.replace(**changes), data, device)
-    return found
+    rows = {
+        "as it is": {},
+        "not compiled": {"compile": False},
+        "without augmentation": plain,
+        "batch 256": {"batch_size": 256},
+        "AdamW": {"optimizer": "adamw"},
+        "float32": {"precision": "float32"},
+    }
+    for name, changes in rows.items():
+        torch.compiler.reset()  # else a second batch size would be compiled for any size
+        try:
+            found["speed"][name] = row = speed(config, data, device, **changes)
+            print(
+                f"{config.name}, {name}: {row['pictures_per_second']:,.0f} pictures/s, first epoch "
+                f"{row['first_epoch_seconds']:.0f} s, peak {(row['peak_bytes'] or 0) / 2**30:.1f} "
+                "GiB", flush=True,
+            )  # fmt: skip
+            if name in ("as it is", "not compiled") and device.type == "cuda":
+                keep(args, found)
+                found[f"kernels, {name}"] = kernels(config.replace(**changes), data, device)
+        except Exception as error:  # the other rows are worth having
+            traceback.print_exc()
+            found["speed"].setdefault(name, repr(error))
+        keep(args, found)
 
 
 def kernels(config, data, device) -> list:
@@ -136,7 +184,7 @@ def kernels(config, data, device) -> list:
     def on_epoch(record):
         profiler.start() if record["epoch"] == 1 else profiler.stop()
 
-    train(config, data, device, on_epoch=on_epoch, progress=False)
+    train_briefly(config, data, device, on_epoch)
     spent = Counter()
     calls = Counter()
     for event in profiler.key_averages():
@@ -154,58 +202,69 @@ def kernels(config, data, device) -> list:
     return rows
 
 
-def bench(args, device, data) -> None:
-    """`make bench`, with the time that is left for its rounds."""
+def bench(args, device) -> None:
+    """`make bench`: its results so far are written after every row."""
     import bench as benchmark
 
     options = ["--device", device.type, "--out", str(args.out), "--rounds", str(args.rounds)]
     benchmark.main([*options, *([] if device.type == "cuda" else ["--quick"])])
 
 
-def train_preset(args, device, data) -> dict:
+def train_preset(args, device) -> None:
     """One run from first weights to its test accuracy, as long as the deadline allows."""
-    config = preset(args.preset).replace(**dict(args.set))
-    measured = speed(config, data, device, steps=30)
-    reserve = 12 if device.type == "cuda" else 3  # for the test pictures and for writing
-    epochs = epochs_that_fit(config, data, measured, seconds_left(args) - reserve)
+    config = preset(args.preset).replace(**args.set)
+    out = args.out / f"{args.name or config.name}_seed{config.seed}"
+    if (out / "model.safetensors").exists():
+        raise SystemExit(f"{out} holds a finished run; choose another --out or --name")
+    data = load(args, config)
+    measured = speed(config, data, device, steps=150)
+    # At the end the test pictures are measured twice, and all is written.
+    tests = len(data.test_labels) / len(data.val_labels) * measured["validation_seconds"]
+    reserve = 10 + 2.5 * tests
+    epochs = epochs_that_fit(config, data, measured, seconds_left(args) - reserve - 3)
     print(
         f"{measured['pictures_per_second']:,.0f} pictures/s: {epochs} of {config.epochs} epochs "
         f"fit into {seconds_left(args):.0f} s",
         flush=True,
     )
-    out = args.out / f"{args.name or config.name}_seed{config.seed}"
-    changes = [f"{name}={value!r}" for name, value in args.set]
-    changes += [f"warmup_epochs={min(config.warmup_epochs, epochs / 4)}"]
-    run_from_console(args.preset, config.seed, epochs, changes, out, device)
-    return summary(out, data, device)
+    config = config.replace(epochs=epochs)
+    show = _show(config)
+
+    def on_epoch(record):
+        show(record)
+        if record["epoch"] == epochs:
+            interrupt_in(None)
+
+    interrupt_in(seconds_left(args) - reserve)
+    result = train(config, data, device, None, on_epoch, progress=False, log=out / "log.jsonl")
+    interrupt_in(None)
+    keep(args, summary(result, out, data, device))
 
 
-def run_from_console(name, seed, epochs, changes, out, device) -> None:
-    arguments = ["--preset", name, "--seed", str(seed), "--data", str(DATA), "--out", str(out)]
-    arguments += ["--device", device.type, "--checkpoint-seconds", "600"]
-    train_from_console([*arguments, "--set", f"epochs={epochs}", *changes])
-
-
-def summary(out, data, device) -> dict:
-    """What a finished run says, its weights halved and measured again."""
-    run = read_run(out)
-    with safe_open(out / "model.safetensors", framework="pt") as file:
-        about = file.metadata()
+def summary(result, out, data, device) -> dict:
+    """Writes a run's weights, halved, and returns what it reached, with these too."""
+    _write(result, out)
+    if result.interrupted:  # by the clock, shortly before its end
+        test = {"kind": "test", "best_epoch": result.best_epoch, "test_loss": result.test_loss}
+        test |= {"test_accuracy": result.test_accuracy, "seconds": result.history[-1]["seconds"]}
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(test) + "\n")
     weights = load_file(out / "model.safetensors")
     halved = {n: w.half() if w.is_floating_point() else w for n, w in weights.items()}
-    save_file(halved, out / "model.safetensors", metadata=about)
+    save_file(halved, out / "model.safetensors", {"about": (out / "config.json").read_text()})
     trained = load_model(out)
     again = evaluate(
         trained.model.to(device), data.test_images, data.test_labels, trained.mean, trained.std,
-        precision=run.config.precision,
+        precision=result.config.precision,
     )  # fmt: skip
+    history = result.history
     found = {
-        "run": out.name, "card": card(device), "test_accuracy": run.test_accuracy,
-        "with_weights_of_half_precision": again.accuracy, "seconds": run.seconds,
-        "epochs": len(run.history), "best_epoch": run.best_epoch,
-        "pictures_per_second": sorted(e["pictures_per_second"] for e in run.history)[
-            len(run.history) // 2
-        ],
+        "run": out.name, "card": card(device), "test_accuracy": result.test_accuracy,
+        "with_weights_of_half_precision": again.accuracy,
+        "validation_accuracy": history[result.best_epoch - 1]["val_accuracy"],
+        "seconds": history[-1]["seconds"], "epochs": len(history),
+        "best_epoch": result.best_epoch, "interrupted": result.interrupted,
+        "pictures_per_second": sorted(e["pictures_per_second"] for e in history)[len(history) // 2],
         "peak_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
         "weights_bytes": (out / "model.safetensors").stat().st_size,
     }  # fmt: skip
@@ -213,65 +272,90 @@ def summary(out, data, device) -> dict:
     return found
 
 
-def ablate(args, device, data) -> list:
+def ablate(args, device) -> None:
     """Every piece taken away, in processes side by side: while one compiles, the others train."""
-    changes = {
-        "nothing": [], "merging": [f"depths=({sum(args.depths)},)", f"num_heads=({args.heads},)"],
-    }  # fmt: skip
-    heads = tuple(args.heads * 2**i for i in range(len(args.depths)))
-    width = args.heads * 32
-    common = [
-        "name=ablation_gpu", f"embed_dim={width}", f"depths={args.depths}", f"num_heads={heads}",
-        f"patch_size={args.patch_size}", f"batch_size={args.batch_size}", "learning_rate=1e-3",
-    ]  # fmt: skip
+    load(args, preset("gpu_quick"))  # decoded once, before many processes want it
     jobs = [(piece, seed) for seed in range(args.seeds) for piece in args.pieces]
-
-    def start(piece, seed, epochs, out):
-        change = changes.get(piece, [f"without={piece}"])
-        command = [
-            sys.executable, "-m", "swinlib.training", "--preset", "gpu_quick", "--seed", str(seed),
-            "--data", str(DATA), "--out", str(out), "--device", device.type, "--set", *common,
-            f"epochs={epochs}", f"warmup_epochs={max(1, epochs // 10)}", *change, *args.set_words,
-        ]  # fmt: skip
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-
+    beside = min(args.jobs, len(jobs))
+    folder, trial = args.out / "ablation_gpu", args.out / "trial"
     epochs = args.epochs
     if not epochs:  # measured with as many runs side by side as there will be
-        trial = args.out / "trial"
-        running = [start("nothing", 90 + n, 3, trial / str(n)) for n in range(args.jobs)]
-        if any(process.wait() for process in running):
+        trials = {n: run_of(args, device, "nothing", 90 + n, 3, trial) for n in range(beside)}
+        if any(code for _, code in side_by_side(trials, beside)):
             raise SystemExit("the trial runs failed")
-        logs = [read_run(trial / str(n)).history for n in range(args.jobs)]
+        logs = [read_run(trial / f"nothing_seed{90 + n}").history for n in trials]
         seconds = sum(h[2]["seconds"] - h[1]["seconds"] for h in logs) / len(logs)
-        rounds = math.ceil(len(jobs) / args.jobs)
+        rounds = math.ceil(len(jobs) / beside)
         first = sum(h[0]["seconds"] for h in logs) / len(logs) + 12  # starting and compiling
         epochs = max(2, math.floor((seconds_left(args) * 0.92 / rounds - first) / seconds))
         print(f"{seconds:.1f} s an epoch, {rounds} rounds: {epochs} epochs each", flush=True)
-    waiting, running, results = list(jobs), {}, []
-    while waiting or running:
-        while waiting and len(running) < args.jobs:
-            piece, seed = waiting.pop(0)
-            out = args.out / "ablation_gpu" / f"{piece}_seed{seed}"
-            running[piece, seed] = start(piece, seed, epochs, out), out
-        for job, (process, out) in list(running.items()):
-            if process.poll() is None and seconds_left(args) > 5:
+        shutil.rmtree(trial)
+    results = []
+    runs = {job: run_of(args, device, *job, epochs, folder) for job in jobs}
+    try:
+        for (piece, seed), code in side_by_side(runs, beside):
+            if code:
+                print(f"{piece}, seed {seed}: ended with {code}", flush=True)
                 continue
-            del running[job]
-            if process.poll() is None:
-                process.kill()
-                print(f"{job}: no time left", flush=True)
-            elif process.returncode == 0:
-                run = read_run(out)
-                (out / "model.safetensors").unlink()
-                (out / "config.json").unlink()
-                best = max(e["val_accuracy"] for e in run.history)
-                results.append((*job, best, run.test_accuracy, run.seconds))
-                print(f"{job[0]}, seed {job[1]}: {best:.2%} validation, {run.test_accuracy:.2%} "
-                      f"test, {run.seconds:.0f} s", flush=True)  # fmt: skip
-            else:
-                print(f"{job}: ended with {process.returncode}", flush=True)
-        time.sleep(0.2)
-    return results
+            run = read_run(folder / f"{piece}_seed{seed}")
+            best = max(e["val_accuracy"] for e in run.history)
+            results.append((piece, seed, best, run.test_accuracy, run.seconds))
+            keep(args, results)
+            print(f"{piece}, seed {seed}: {best:.2%} validation, {run.test_accuracy:.2%} test, "
+                  f"{run.seconds:.0f} s", flush=True)  # fmt: skip
+    except KeyboardInterrupt:
+        print(f"no time left for {len(jobs) - len(results)} runs", flush=True)
+    with tarfile.open(folder.with_suffix(".tar.gz"), "w:gz") as tar:  # one file is easily carried
+        for log in sorted(folder.rglob("log.jsonl")):
+            tar.add(log, log.relative_to(args.out))
+    shutil.rmtree(folder)
+
+
+def run_of(args, device, piece, seed, epochs, folder) -> list:
+    """The command that trains a small `gpu_quick` with a piece taken away.
+
+    Its few hundred steps are too few for an average of the weights and for strong augmentation.
+    """
+    heads = tuple(args.heads * 2**i for i in range(len(args.depths)))
+    fields = {
+        "name": "ablation_gpu", "stem": "patches", "patch_size": args.patch_size,
+        "embed_dim": args.heads * 32, "depths": args.depths, "num_heads": heads,
+        "ema_decay": 0.0, "randaugment_ops": 0, "erasing_probability": 0.0, "mixup_alpha": 0.0,
+        "cutmix_alpha": 0.0, "batch_size": args.batch_size, "epochs": epochs,
+        "warmup_epochs": max(1, epochs // 10),
+    }  # fmt: skip
+    if piece == "merging":
+        fields |= {"depths": (sum(args.depths),), "num_heads": (args.heads,)}
+    elif piece != "nothing":
+        fields |= {"without": piece}
+    fields |= args.set
+    return [
+        sys.executable, "-m", "swinlib.training", "--preset", "gpu_quick", "--seed", str(seed),
+        "--data", str(DATA), "--dataset", args.dataset, "--device", device.type,
+        "--out", str(folder / f"{piece}_seed{seed}"), "--checkpoint-seconds", "600",
+        "--set", *(f"{name}={value!r}" for name, value in fields.items()),
+    ]  # fmt: skip
+
+
+def side_by_side(commands, beside):
+    """Runs commands, so many at a time, and yields the key and exit status of each as it ends."""
+    compilers = max(1, 2 * (os.cpu_count() or 1) // beside)  # processes of each that compile
+    alone = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": str(compilers)}
+    waiting, running = dict(commands), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < beside:
+                key = next(iter(waiting))
+                running[key] = subprocess.Popen(
+                    waiting.pop(key), cwd=ROOT, env=ENVIRONMENT | alone, stdout=subprocess.DEVNULL
+                )
+            for key in [key for key, process in running.items() if process.poll() is not None]:
+                yield key, running.pop(key).returncode
+            time.sleep(0.2)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
 
 
 def card(device) -> str:
@@ -303,7 +387,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "ablate":
             command.add_argument("--pieces", nargs="+", choices=PIECES, default=PIECES)
             command.add_argument("--seeds", type=int, default=2)
-            command.add_argument("--jobs", type=int, default=4, help="runs side by side")
+            command.add_argument("--jobs", type=int, default=12, help="runs side by side")
             command.add_argument("--epochs", type=int, help="default: as many as fit")
             command.add_argument("--depths", type=int, nargs="+", default=[2, 4])
             command.add_argument("--heads", type=int, default=3, help="of 32 channels, stage 1")
@@ -315,25 +399,27 @@ def parser() -> argparse.ArgumentParser:
 COMMANDS = {"check": check, "bench": bench, "train": train_preset, "ablate": ablate}
 
 
-def main(arguments=None) -> None:
-    from swinlib.training.__main__ import _field_and_value
-
+def read(arguments=None) -> argparse.Namespace:
     args = parser().parse_args(arguments)
-    args.out.mkdir(parents=True, exist_ok=True)
     if hasattr(args, "set"):
-        args.set_words, args.set = args.set, [_field_and_value(text) for text in args.set]
+        args.set = dict(map(_field_and_value, args.set))
     if hasattr(args, "depths"):
         args.depths = tuple(args.depths)
-    unpack(args.archive)
-    device = torch.device(args.device) if args.device else choose_device()
-    print(f"{args.command} on {card(device)}, torch {torch.__version__}", flush=True)
-    data = None
-    if args.command != "bench":
-        data = load_dataset(DATA, args.dataset, config=preset("gpu"))
-        print(data, f"after {time.perf_counter() - STARTED:.0f} s", flush=True)
-    found = COMMANDS[args.command](args, device, data)
-    if found is not None:
-        (args.out / f"{args.command}.json").write_text(json.dumps(found, indent=1) + "\n")
+    return args
+
+
+def main(arguments=None) -> None:
+    args = read(arguments)
+    args.out.mkdir(parents=True, exist_ok=True)
+    interrupt_in(seconds_left(args) - 5)
+    try:
+        unpack(args.archive)
+        device = choose_device(args.device)
+        print(f"{args.command} on {card(device)}, torch {torch.__version__}", flush=True)
+        COMMANDS[args.command](args, device)
+    except KeyboardInterrupt:
+        print(f"{args.command}: interrupted before the deadline", flush=True)
+    interrupt_in(None)
     print(f"{args.command} ended after {time.perf_counter() - STARTED:.0f} s", flush=True)
 
 

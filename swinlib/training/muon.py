@@ -40,26 +40,28 @@ class Muon(torch.optim.AdamW):
         super().step()  # skips what has no gradient any more
 
     def _move(self, group):
-        by_shape = defaultdict(list)
+        by_shape = defaultdict(list)  # tall ones lie on their side, beside the wide ones
         for weight in group["params"]:
             if weight.grad is not None:
-                by_shape[weight.shape].append(weight)
-        for shape, weights in by_shape.items():
-            gradients = torch.stack([weight.grad for weight in weights])
+                by_shape[min(weight.shape), max(weight.shape)].append(weight)
+        for (_, longer), weights in by_shape.items():
+            gradients = [weight.grad for weight in weights]
             for weight in weights:
                 if "momentum" not in self.state[weight]:
                     # AdamW looks for a step in all that is loaded.
                     self.state[weight] |= {"momentum": torch.zeros_like(weight)}
                     self.state[weight] |= {"step": torch.zeros(())}
                 self.state[weight]["step"] += 1
-            momenta = [self.state[weight]["momentum"] for weight in weights]
-            torch._foreach_lerp_(momenta, list(gradients), 1 - MOMENTUM)
-            steps = orthogonalised(gradients.lerp(torch.stack(momenta), MOMENTUM), self.dtype)
-            size = 0.2 * max(shape) ** 0.5  # a root mean square of 0.2, as AdamW's steps have
-            for weight, step in zip(weights, steps, strict=True):
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(step, alpha=-group["lr"] * size)
                 weight.grad = None
+            momenta = [self.state[weight]["momentum"] for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+            steps = orthogonalised(torch.stack([_wide(matrix) for matrix in ahead]), self.dtype)
+            steps = steps.to(ahead[0].dtype)
+            steps = [s.mT if _is_tall(w) else s for s, w in zip(steps, weights, strict=True)]
+            size = 0.2 * longer**0.5  # a root mean square of 0.2, as AdamW's steps have
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(weights, steps, alpha=-group["lr"] * size)
 
 
 def orthogonalised(matrices, dtype=torch.float32):
@@ -67,10 +69,18 @@ def orthogonalised(matrices, dtype=torch.float32):
 
     matrices: (N, rows, columns). Returns the same shape, of type `dtype`; a matrix of zeros stays.
     """
-    X = matrices.to(dtype)
-    wide = X.mT if X.shape[1] > X.shape[2] else X
+    wide = _wide(matrices.to(dtype))
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # three kernels each: they are small, and launching one takes time
         gram = wide @ wide.mT
-        wide = A * wide + (B * gram + C * gram @ gram) @ wide
-    return wide.mT if X.shape[1] > X.shape[2] else wide
+        gram = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+        wide = torch.baddbmm(wide, gram, wide, beta=A)
+    return wide.mT if _is_tall(matrices) else wide
+
+
+def _is_tall(matrices):
+    return matrices.shape[-2] > matrices.shape[-1]
+
+
+def _wide(matrices):
+    return matrices.mT if _is_tall(matrices) else matrices

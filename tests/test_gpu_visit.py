@@ -1,0 +1,118 @@
+"""tools/gpu.py, as far as it can be tried without a GPU: the visit must not break on the card."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from training_runs import tiny_data
+
+import gpu
+from swinlib.training import load_model, read_run
+from swinlib.training.__main__ import _config, _parser
+from swinlib.training.config import preset
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("piece", gpu.PIECES)
+def test_every_command_of_the_ablation_is_understood(piece, tmp_path):
+    args = gpu.read(["ablate", "--dataset", "shapes", "--set", "mlp_ratio=2"])
+    command = gpu.run_of(args, CPU, piece, 1, 9, tmp_path)
+    config = _config(_parser().parse_args(command[3:]))
+    assert (config.epochs, config.warmup_epochs, config.seed) == (9, 1, 1)
+    assert (config.dataset, config.mlp_ratio) == ("shapes", 2)
+    assert config.depths == ((6,) if piece == "merging" else (2, 4))
+    assert config.without == (None if piece in ("nothing", "merging") else piece)
+    assert not config.ema_decay and not config.randaugment_ops and not config.mixup_alpha
+
+
+def test_processes_side_by_side_end_with_the_visit():
+    def command(code):
+        return [sys.executable, "-c", code]
+
+    ended = gpu.side_by_side(
+        {"well": command(""), "badly": command("exit(3)"), "never": command("input()")}, 2
+    )
+    assert dict(next(ended) for _ in range(2)) == {"well": 0, "badly": 3}
+    ended.close()  # as an interrupt does
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such clock here")
+def test_the_clock_interrupts_until_it_is_stopped():
+    gpu.interrupt_in(0.05)
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(10)
+    gpu.interrupt_in(0.05)
+    gpu.interrupt_in(None)
+    time.sleep(0.1)
+
+
+def test_a_run_that_the_clock_ends_is_written(tmp_path, monkeypatch):
+    data = tiny_data()
+    monkeypatch.setattr(gpu, "load", lambda args, config: data)
+
+    def show(config):
+        def at_epoch_two(record):
+            if record["epoch"] == 2:
+                raise KeyboardInterrupt
+
+        return at_epoch_two
+
+    monkeypatch.setattr(gpu, "_show", show)
+    monkeypatch.setattr(gpu, "STARTED", time.perf_counter())
+    visit = ["train", "smoke", "--device", "cpu", "--out", str(tmp_path)]
+    gpu.main([*visit, "--set", "embed_dim=8", "num_heads=(1, 2)", "batch_size=16", "epochs=3"])
+    run = read_run(tmp_path / "smoke_seed0")
+    found = json.loads((tmp_path / "train.json").read_text())
+    assert found["interrupted"] and found["epochs"] == len(run.history) == 2
+    assert found["test_accuracy"] == run.test_accuracy
+    assert load_model(tmp_path / "smoke_seed0").config.embed_dim == 8
+    with pytest.raises(SystemExit, match="holds a finished run"):
+        gpu.main(visit)
+
+
+def test_epochs_are_those_that_fit():
+    measured = {"pictures_per_second": 100.0, "validation_seconds": 1.0}
+    data = dataclasses.replace(tiny_data(), train_labels=torch.zeros(900))
+    config = preset("gpu")
+    assert gpu.epochs_that_fit(config, data, measured, 100 / 0.97 + 0.1) == 10
+    assert gpu.epochs_that_fit(config, data, measured, 10**6) == config.epochs
+
+
+def test_a_row_that_fails_costs_no_other(tmp_path, monkeypatch):
+    def speed(config, data, device, **changes):
+        if changes.get("batch_size") == 256:
+            raise RuntimeError("too large")
+        return {"pictures_per_second": 1.0, "first_epoch_seconds": 1.0, "peak_bytes": None}
+
+    monkeypatch.setattr(gpu, "run_tests", lambda args, device: 0)
+    monkeypatch.setattr(gpu, "load", lambda args, config: None)
+    monkeypatch.setattr(gpu, "speed", speed)
+    gpu.check(gpu.read(["check", "--out", str(tmp_path)]), CPU)
+    rows = json.loads((tmp_path / "check.json").read_text())["speed"]
+    assert "too large" in rows.pop("batch 256")
+    assert len(rows) == 5 and all(row["pictures_per_second"] == 1 for row in rows.values())
+
+
+def test_neither_swinlib_nor_the_notebooks_packages_need_be_installed(tmp_path):
+    for name in ("IPython", "nbformat", "nbval", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError", encoding="utf-8")
+    # -S: no editable install; the packages themselves are found by their folder.
+    packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    code = "import gpu; print(gpu.run_tests(gpu.read(['check']), gpu.choose_device('cpu')))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=gpu.ROOT / "tools",
+        env={
+            **os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(gpu.ROOT / "tools"), *packages]),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "passed" in done.stdout or "skipped" in done.stdout
+    assert done.stdout.split()[-1] == "0"
