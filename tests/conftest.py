@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from matplotlib import rc_context
 
 from swinlib.lab import showing
 
@@ -15,6 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for training, and for the proce
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def same_look():
+    """A lesson's `setup` changes how figures look, for the rest of the process."""
+    with rc_context():
+        yield
 
 
 @pytest.fixture
