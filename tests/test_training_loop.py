@@ -239,6 +239,9 @@ def test_measuring_takes_no_more_memory_than_training(
 # ------------------------------------------------------------------------------ compiled steps
 
 
+@pytest.mark.skipif(
+    not devices_module.can_compile(torch.device("cpu")), reason="torch.compile cannot work here"
+)
 def test_compiled_steps_are_the_same_steps(monkeypatch):
     """With the compiler's front end, which traces the model, and without its slow back end."""
     calls = []
