@@ -489,29 +489,16 @@ def night() -> TrainConfig:
     The little sister of `gpu`: the same patches, stem, optimiser and augmentation, a third of its
     weights, half of its epochs, smaller batches.
     """
-    return TrainConfig(
+    return gpu().replace(
         name="night",
-        patch_size=2,
         embed_dim=64,
         depths=(2, 2, 2),
         num_heads=(2, 4, 8),
-        stem="deep",
-        init_std=0.04,
         drop_path_rate=0.05,
-        val_size=2000,
-        randaugment_ops=1,
-        mix_probability=0.5,
-        mixup_alpha=0.8,
-        cutmix_alpha=1.0,
-        optimizer="muon",
         batch_size=256,
-        learning_rate=3e-3,
         epochs=120,
-        warmup_epochs=5,
         ema_decay=0.95,
         ema_every=50,
-        precision="bfloat16",
-        compile=True,
     )
 
 
