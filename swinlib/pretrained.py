@@ -286,7 +286,10 @@ def _resize(state, own, index, model) -> None:
                     continue
                 del index[name + INDEX]  # it was the old window's
             if old or state[key].shape[:1] != own[key].shape[:1]:  # without an index: a square's
-                state[key] = resize_bias_table(state[key], wanted, old)
+                try:
+                    state[key] = resize_bias_table(state[key], wanted, old)
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from error
         elif key == "absolute_pos_embed" and state[key].shape != own[key].shape:
             if state[key].ndim == 4:  # (1, C, h, w), as in the official detection code
                 grid = tuple(state[key].shape[2:])

@@ -32,15 +32,21 @@ def test_every_command_of_the_ablation_is_understood(piece, tmp_path):
     assert not config.ema_decay and not config.randaugment_ops and not config.mixup_alpha
 
 
-def test_processes_side_by_side_end_with_the_visit():
-    def command(code):
-        return [sys.executable, "-c", code]
+def test_processes_side_by_side_end_with_the_visit(monkeypatch):
+    started, start = [], subprocess.Popen
 
-    ended = gpu.side_by_side(
-        {"well": command(""), "badly": command("exit(3)"), "never": command("input()")}, 2
-    )
+    def watched(*args, **options):
+        started.append(start(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(gpu.subprocess, "Popen", watched)
+    codes = {"never": "import time; time.sleep(600)", "well": "", "badly": "exit(3)"}
+    commands = {name: [sys.executable, "-c", code] for name, code in codes.items()}
+    ended = gpu.side_by_side(commands, 2)
     assert dict(next(ended) for _ in range(2)) == {"well": 0, "badly": 3}
+    assert len(started) == 3 and started[0].poll() is None
     ended.close()  # as an interrupt does
+    assert started[0].returncode
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such clock here")

@@ -1,11 +1,14 @@
 """``python -m swinlib.predict``: classes of pictures, as a line, as JSON, with a look inside."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 import torch
+from oracles import randomise
 from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from swinlib import SwinTransformer, record_attention
 from swinlib.predict import load_predictor, main
@@ -13,6 +16,7 @@ from swinlib.training import evaluate, load_model
 from swinlib.training.pictures import read_picture
 from swinlib.training.stream import middle
 
+BICUBIC = Image.Resampling.BICUBIC
 RUN, CAT = "data/runs/laptop_seed0", "data/pictures/cat.png"
 
 
@@ -30,8 +34,27 @@ def test_a_large_picture_is_cut_as_in_training(tmp_path):
     Image.effect_noise((90, 60), 80).convert("RGB").save(file)
     pixels = load_predictor(RUN).pixels(file)
     assert pixels.shape == (3, 32, 32)
-    shown = torch.frombuffer(middle(read_picture(file), 32, 32).tobytes(), dtype=torch.uint8)
-    assert torch.equal(pixels.permute(1, 2, 0).flatten(), shown)
+    shown = pil_to_tensor(middle(read_picture(file), 32, 32))
+    assert torch.equal(pixels, shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "prepared"),
+    [
+        ("swin_tiny_torchvision", lambda picture: middle(picture, 224, 232)),
+        ("swin_base_patch4_window12_384", lambda picture: picture.resize((384, 384), BICUBIC)),
+    ],
+)
+def test_a_published_checkpoint_sees_pictures_as_it_was_measured(
+    tmp_path, monkeypatch, name, prepared
+):
+    small = SwinTransformer(embed_dim=8, depths=(1,), num_heads=(1,))
+    monkeypatch.setattr("swinlib.published.load", lambda found, build: small)
+    file = tmp_path / "wide.png"
+    Image.effect_noise((500, 300), 80).convert("RGB").save(file)
+    predictor = load_predictor(name)
+    assert torch.equal(predictor.pixels(file), pil_to_tensor(prepared(read_picture(file))))
+    assert len(predictor.class_names) == 1000 and not predictor.model.training
 
 
 def test_lines_json_and_a_picture(tmp_path, capsys):
@@ -87,12 +110,15 @@ def test_what_is_received_is_what_all_maps_give(size):
     model = SwinTransformer(
         patch_size=1, embed_dim=8, depths=(2,), num_heads=(2,), window_size=7, num_classes=2
     ).eval()
+    randomise(model)
     with record_attention(model) as records, torch.no_grad():
         model(torch.randn(1, 3, *size))
     for record in records.values():
         received = record.received()
         assert received.shape == (1, 2, *size)
-        if size == (28, 28):  # without padding: every query's map, summed
-            rows = [record.map_of(r, c) for r in range(0, 28) for c in range(0, 28)]
-            assert torch.allclose(received, torch.stack(rows).sum(0), atol=1e-4)
-            assert received.mean().item() == pytest.approx(1, abs=1e-5)
+        whole = dataclasses.replace(record, grid_size=record.padded_size)  # padding asks too
+        H, W = whole.grid_size
+        given = sum(whole.map_of(r, c) for r in range(H) for c in range(W))
+        wanted = given[..., : size[0], : size[1]]
+        torch.testing.assert_close(received, wanted, rtol=1e-4, atol=1e-4)
+        assert given.mean().item() == pytest.approx(1, abs=1e-5)

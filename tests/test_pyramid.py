@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from oracles import randomise
 from torchvision.ops import FeaturePyramidNetwork
 
 from swinlib import FeaturePyramid, SwinSegmenter, SwinTransformer, intersection_over_union
@@ -38,7 +39,8 @@ def make_maps(sizes, batch=2):
 )
 def test_equal_to_torchvision(sizes):
     widths = WIDTHS[: len(sizes)]
-    ours, theirs = FeaturePyramid(widths, 6), FeaturePyramidNetwork(list(widths), 6)
+    ours = FeaturePyramid(widths, 6)
+    theirs = randomise(FeaturePyramidNetwork(list(widths), 6))  # else its biases are 0
     for i in range(len(widths)):
         ours.lateral[i].load_state_dict(theirs.inner_blocks[i][0].state_dict())
         ours.smooth[i].load_state_dict(theirs.layer_blocks[i][0].state_dict())
@@ -66,9 +68,12 @@ def test_without_smoothing_no_places_are_mixed():
 
 @pytest.mark.parametrize("H, W", [(32, 32), (37, 50), (4, 61)])
 def test_scores_for_every_token(H, W):
-    model = SwinSegmenter(make_backbone(), num_classes=7, dim=6)
-    scores = model(torch.randn(2, 3, H, W))
+    backbone = make_backbone(drop_path_rate=0.0)
+    model, x = SwinSegmenter(backbone, num_classes=7, dim=6), torch.randn(2, 3, H, W)
+    scores = model(x)
     assert scores.shape == (2, 7, math.ceil(H / 4), math.ceil(W / 4))
+    finest = model.pyramid(model.backbone(x))[0]
+    torch.testing.assert_close(scores, model.classifier(finest.clamp(min=0)))
     scores.sum().backward()
     unused = [name for name, w in model.named_parameters() if w.grad is None]
     assert unused == [f"pyramid.smooth.{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")]
@@ -87,6 +92,9 @@ def test_what_must_not_decay_does_not():
     for name, weight in model.named_parameters():
         spared = weight.ndim <= 1 or "bias_table" in name or "absolute_pos_embed" in name
         assert (id(weight) in kept) == spared, name
+    named = {n for n, _ in model.named_parameters() if "bias_table" in n or "absolute_pos" in n}
+    assert model.no_weight_decay() == named
+    assert model.no_weight_decay_keywords() == {"relative_position_bias_table"}
 
 
 def test_refusals():
@@ -113,6 +121,7 @@ def test_iou_by_counting():
     for f, w in zip(found.tolist(), wanted.tolist(), strict=True):
         confusion[w, f] += 1
     got = intersection_over_union(confusion)
+    assert got.dtype == torch.float64 and got.shape == (5,)
     for c in range(4):
         a = {n for n in range(500) if found[n] == c}
         b = {n for n in range(500) if wanted[n] == c}

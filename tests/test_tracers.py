@@ -172,15 +172,6 @@ def test_jit_trace_serves_other_batches():
             assert relative_error(run(x), model(x)) < 1e-6
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_tensorboards_graph(tmp_path):
-    pytest.importorskip("tensorboard")
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(tmp_path) as writer:
-        writer.add_graph(make_model(), images(1, 3, 40, 28))
-
-
 def test_make_fx_and_aot():
     from functorch.compile import aot_module, nop
 
@@ -263,6 +254,16 @@ def test_timms_layer_wise_decay(options):
         assert scale[id(p)] == pytest.approx(0.5 ** (last - depth[part])), name
         spared = p.ndim == 1 or "bias_table" in name or name == "absolute_pos_embed"
         assert decay[id(p)] == (0.0 if spared else 0.05), name
+
+
+def test_timms_groups_by_stage():
+    manipulate = pytest.importorskip("timm.models._manipulate")
+    model = make_model(ape=True, img_size=40)
+    groups = manipulate.group_parameters(model, model.group_matcher(coarse=True), reverse=True)
+    stages = {"patch_embed": 0, "absolute": 0, "layers.0": 1, "layers.1": 2, "norm": 3, "head": 3}
+    for name, group in groups.items():
+        (wanted,) = (stage for part, stage in stages.items() if name.startswith(part))
+        assert group == wanted, name
 
 
 def test_timms_optimiser_spares_the_tables():

@@ -737,7 +737,13 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert "dataset 'nothing'" in capsys.readouterr().err
 
 
-def test_import_is_light_and_help_works():
+def test_help_is_shown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0 and "--preset" in capsys.readouterr().out
+
+
+def test_import_is_light():
     code = (
         "import sys, swinlib.training; "
         "print([m for m in ('matplotlib', 'ipywidgets', 'torchvision', 'PIL') if m in sys.modules])"

@@ -17,7 +17,7 @@ from swinlib.training.__main__ import main
 from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import TrainConfig
 from swinlib.training.finetune import freeze, frozen_parts, rates, train_mode
-from swinlib.training.loop import build_model, parameter_groups, start_run
+from swinlib.training.loop import _gradients, build_model, parameter_groups, start_run
 from swinlib.training.pictures import DatasetError
 
 SHIPPED = "data/runs/laptop_seed0"
@@ -86,15 +86,57 @@ def test_what_is_no_swin_is_refused():
         read_architecture(v2)
     with pytest.raises(ValueError, match="not a Swin Transformer"):
         read_architecture({"conv1.weight": torch.zeros(3)})
+    state = SwinTransformer(embed_dim=8, depths=(1,), num_heads=(2,)).state_dict()
+    state = {k: v[:10] if "table" in k else v for k, v in state.items() if "_index" not in k}
+    with pytest.raises(ValueError, match="bias tables of 10 rows, which are those of no window"):
+        read_architecture(state)
 
 
-def test_a_start_from_elsewhere(weights):
+# A model of which nothing is a default of TrainConfig.
+UNUSUAL = {
+    "patch_size": 2, "embed_dim": 8, "depths": (1, 2), "num_heads": (1, 2), "window_size": 3,
+    "mlp_ratio": 2.0,
+}  # fmt: skip
+
+
+def test_a_start_from_elsewhere(tmp_path):
+    weights = tmp_path / "unusual.pth"
+    torch.save(SwinTransformer(**UNUSUAL).state_dict(), weights)
     config = start_from(weights, preset("finetune"))
-    for name in ("patch_size", "embed_dim", "depths", "num_heads", "window_size", "mlp_ratio"):
-        assert getattr(config, name) == getattr(TINY, name)
-    assert config.image_size == 32  # 4 * 2 * 4
+    assert {name: getattr(config, name) for name in UNUSUAL} == UNUSUAL
+    assert config.image_size == 2 * 2 * 3
     assert config.mean == (0.485, 0.456, 0.406) and config.std == (0.229, 0.224, 0.225)
     assert config.weights == str(weights)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"window_size": (2, 3)}, r"window_size=\(2, 3\), and training knows only squares"),
+        ({"patch_size": (2, 4)}, r"patch_size=\(2, 4\), and training knows only squares"),
+        ({"qkv_bias": False}, "qkv_bias=False, and training knows only qkv_bias=True"),
+        ({"patch_norm": False}, "patch_norm=False, and training knows only patch_norm=True"),
+        ({"ape": True, "img_size": 24}, "ape=True, and training knows only ape=False"),
+    ],
+)
+def test_a_start_that_training_cannot_build_is_told(tmp_path, odd, words):
+    weights = tmp_path / "odd.pth"
+    torch.save(SwinTransformer(**UNUSUAL | odd).state_dict(), weights)
+    with pytest.raises(ValueError, match=words):
+        start_from(weights, PLAIN)
+
+
+def saved_run(folder, config):
+    """A run's weights as `load_model` and `start_from` expect them, without the run."""
+    about = {"config": config.to_dict(), "class_names": ["a"], "mean": [0.5] * 3, "std": [0.5] * 3}
+    told = {"about": json.dumps(about)}
+    save_file(build_model(config, 1).state_dict(), folder / "model.safetensors", told)
+
+
+def test_a_start_from_a_run_of_an_unusual_model(tmp_path):
+    saved_run(tmp_path, TINY.replace(**UNUSUAL))
+    config = start_from(tmp_path, preset("finetune"))
+    assert {name: getattr(config, name) for name in UNUSUAL} == UNUSUAL
 
 
 def test_a_start_from_a_run():
@@ -144,10 +186,7 @@ def test_bad_starts_are_told(tmp_path):
                wide)  # fmt: skip
     with pytest.raises(ValueError, match="in_chans=4"):
         start_from(wide, PLAIN)
-    cnn = TINY.replace(model="cnn")
-    about = {"config": cnn.to_dict(), "class_names": ["a"], "mean": [0.5] * 3, "std": [0.5] * 3}
-    told = {"about": json.dumps(about)}
-    save_file(build_model(cnn, 1).state_dict(), tmp_path / "model.safetensors", told)
+    saved_run(tmp_path, TINY.replace(model="cnn"))
     with pytest.raises(ValueError, match="is a run of model='cnn', wanted 'swin'"):
         start_from(tmp_path, PLAIN)
 
@@ -306,6 +345,18 @@ def test_a_batch_in_parts_gives_the_same_numbers(parts):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
         assert a["train_accuracy"] == pytest.approx(b["train_accuracy"], abs=0.04)
     assert torch.allclose(whole.test_probabilities, in_parts.test_probabilities, atol=2e-3)
+
+
+@pytest.mark.parametrize(("count", "parts"), [(16, 4), (7, 2)])  # 7: parts of 4 and 3
+def test_gradients_of_parts_add_up(count, parts):
+    """Which a run does not show: AdamW and clipping hardly notice a gradient's size."""
+    x, y, found = torch.randn(count, 3, 32, 32), torch.arange(count) % 10, []
+    cpu = torch.device("cpu")
+    for n in (1, parts):
+        model = start_run(PLAIN, tiny_data(), cpu).model
+        told = _gradients(x, y, model, model, PLAIN.replace(accumulate=n), cpu, "float32")
+        found.append([*told, *(weight.grad for weight in model.parameters())])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
 def test_parts_that_do_not_divide_are_refused():

@@ -140,7 +140,7 @@ def test_no_other_program_is_started(folder):
     (folder / "train" / "cat" / "0.png").write_text(
         "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     )
-    with pytest.raises(DatasetError, match="cat/0.png cannot be read as a picture"):
+    with pytest.raises(DatasetError, match=r"cat/0.png cannot be .*\(of no kind that Pillow knows"):
         load(folder)
 
 

@@ -80,6 +80,13 @@ def test_random_parts_depend_on_seed_epoch_and_picture_only(data):
         assert not torch.equal(whole[0], read([[3]], other)[0])
 
 
+def test_how_much_is_seen_is_what_the_configuration_says(folder):
+    whole = CONFIG.replace(crop_area=1.0, crop_stretch=1.0)
+    images = load_dataset(folder, "imagefolder", config=whole).train_images
+    one, other = (torch.cat(list(images.batches([torch.arange(13)], (7, e)))) for e in (2, 3))
+    assert torch.equal(one, other)  # nothing is left to chance
+
+
 def test_reading_draws_no_global_numbers(data):
     before = torch.get_rng_state()
     list(data.train_images.batches([torch.tensor([0])], (0, 1)))
