@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import random
 import xml.etree.ElementTree as ET
 
@@ -116,6 +117,8 @@ def test_lines_and_arrows():
         drawing.arrow(30, 30, *end, BLUE)
         points = drawing.shapes[-1][1]["points"]
         assert points[0] == end  # its tip
+        base = [(a + b) / 2 for a, b in zip(*points[1:], strict=True)]
+        assert end == (30, 30) or math.dist(base, (30, 30)) < math.dist(end, (30, 30))
         assert all(abs(x - end[0]) + abs(y - end[1]) < 10 for x, y in points)
     assert svg(drawing).findall(f"{SVG}polygon")[0].get("fill") == BLUE
 

@@ -64,9 +64,8 @@ def test_copies_are_the_lessons_without_outputs(course):
 def test_links_between_lessons_lead_from_copy_to_copy(course):
     for copy in lay_copies(course):
         text = copy.read_text("utf-8")
-        for name in [lesson.name for lesson in lessons(course)]:
-            if f"]({name}" in text:
-                assert (copy.parent / name).exists()
+        for name in re.findall(r"\]\((\d\d_\w+\.ipynb)", text):
+            assert (copy.parent / name).exists(), name
         assert "](../notebooks/" not in text
 
 
@@ -251,6 +250,7 @@ def test_only_the_learners_copies_are_kept_book_of(course, monkeypatch):
     lay_copies(course)
     monkeypatch.chdir(course / "notebooks")
     note("conv_weight", "right", course)
+    assert noted(course) == {} and not (course / "learn" / learner.RECORD).exists()
     shutil.rmtree(course / "learn")
     note("conv_weight", "right", course)  # no folder, no record, no error
     assert noted(course) == {}

@@ -413,6 +413,10 @@ PREDICTIONS = {
         {"answer": "for x in y:\n    assert x"},
         "cell 3 asserts before the fold",
     ),
+    "the answer compared": (
+        {"answer": 'lab.compare("x", x, y)'},
+        "cell 3 asserts before the fold",
+    ),
     "asserted in the second cell": (
         {"between": [code("figure", "assert True", count=3)]},
         "cell 4 asserts before the fold",
@@ -533,6 +537,24 @@ def test_changed_pictures_are_problems(fresh, message):
     assert problems(code("a", "x", FIGURE, tags=["nbval-ignore-output"]), fresh) == []
     varies = problems(code("a", "x", FIGURE, tags=["picture-varies"]), fresh)
     assert bool(varies) == (len(fresh) != 1)
+
+
+def test_what_differs_in_one_place_is_a_problem():
+    """A title that is gone, two curves whose colours are exchanged: little on the whole."""
+
+    def drawn(*colours):
+        picture = Image.new("RGB", (640, 480), "white")
+        for row, colour in enumerate(colours):
+            picture.paste(colour, (100, 200 + 100 * row, 500, 206 + 100 * row))
+        return picture
+
+    stored, exchanged, gone = drawn("red", "blue"), drawn("blue", "red"), drawn("red")
+    for picture in (exchanged, gone):
+        assert thumbnail_distance(stored, picture) < TOLERANCE
+        found = problems(
+            code("a", "x", shown(png=encoded(stored, ""))), [shown(png=encoded(picture, ""))]
+        )
+        assert len(found) == 1 and "looks different in one place" in found[0]
 
 
 def test_small_differences_of_rendering_pass():

@@ -94,7 +94,11 @@ def test_the_command_records_what_is_missing(tmp_path, monkeypatch, capsys):
     own.main(arguments)
     data = training.load_dataset(folder, "imagefolder", config=training.TrainConfig(val_size=0.1))
     found = json.loads((out / "normalisation.json").read_text())
-    assert found == own.record_normalisation(data)
+    run, tests = training.load_model(own.SHIPPED), (data.test_images, data.test_labels)
+    assert found == {
+        way: round(share, 4)
+        for way, share in own.recognised(run.model, *tests, run.mean, run.std).items()
+    }
     (out / "normalisation.json").unlink()
     with pytest.raises(SystemExit):  # there are no photographs, and shapes are none
         own.main(["--data", str(tmp_path), "--out", str(out)])

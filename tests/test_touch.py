@@ -205,10 +205,25 @@ def test_every_widget_is_touched():
     assert set(MAKERS) == names
 
 
+# What can be dragged in the picture that an explorer begins with.
+DRAGGED = {
+    "PatchExplorer": {"patch_size"},
+    "AttentionExplorer": {"temperature"},
+    "WindowExplorer": {"window_size", "height", "width"},
+    "ShiftMaskExplorer": {"shift_rows", "shift_columns", "height", "width"},
+    "PositionExplorer": {"query", "key"},
+    "FootprintExplorer": {"row", "column"},
+    "MergingExplorer": {"height", "width"},
+    "ShapeLedger": {"height", "width"},
+}
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_hover_click_and_drag(name, open_page, report):
     """All that a picture offers to the hand does what the picture says."""
     page, explorer = open_page(), MAKERS[name]()
+    drags = {drag.name for f in explorer.drawing.fields().values() for drag in f["drag"]}
+    assert drags == DRAGGED.get(name, set())
     with no_problems(page):
         hand = Hand(page, explorer)
         hand.settle()

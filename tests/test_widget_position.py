@@ -11,6 +11,7 @@ from widget_checks import check_states, check_svg, check_time, check_widget, rec
 
 from swinlib.lab.style import ACCENT, CALM  # noqa: E402
 from swinlib.lab.widgets.position import (  # noqa: E402
+    ARROW,
     HEADS,
     PositionExplorer,
     RelativePosition,
@@ -77,6 +78,11 @@ def test_drawing_says_what_the_loop_says(Mh, Mw, query, key, head):
     if Mh * Mw <= 16:
         for n in numbers.values():
             assert str(n) in written
+    if query != key:  # the arrow goes from key to query: i minus j
+        heads = [s for k, s in drawing.shapes if k == "polygon" and s["fill"] == ARROW]
+        box = drawing.fields()["the query, to be dragged"]
+        middle = box["x"] + box["width"] / 2, box["y"] + box["width"] / 2
+        assert heads[0]["points"][0] == pytest.approx(middle)
 
     caption = drawing.caption
     assert f"{Mh} x {Mw} tokens: query {query} at {places[query]}, key {key} at" in caption

@@ -124,6 +124,13 @@ def test_the_batch(height, width, M, window):
     assert f"window_partition: ({len(windows)}, {M}, {M}, C)" in texts(drawing)
 
     right = LEFT + PANEL + GAP
+    borders = [
+        s
+        for s in rects(drawing, fill="none")
+        if s["x"] >= right and s["stroke"] not in (ACCENT, "#ffffff")
+    ]
+    assert len(borders) == len(windows)
+    side = borders[0]["width"]
     written = [
         s["text"]
         for kind, s in drawing.shapes
@@ -137,17 +144,12 @@ def test_the_batch(height, width, M, window):
         assert [text for i, text in enumerate(written) if i % (N + 1)] == tokens
     else:
         assert written in (names, [])
+    assert (len(written) > len(windows)) == (side / M >= READABLE)
+    assert bool(written) == (borders[0]["y"] - TOP > 10)  # room for names above the windows
     bold = [s["text"] for kind, s in drawing.shapes if kind == "text" and s["bold"]]
     assert bold == ([str(window)] if written else [])
 
     # Real tokens have a colour: the area of every window says how many there are.
-    borders = [
-        s
-        for s in rects(drawing, fill="none")
-        if s["x"] >= right and s["stroke"] not in (ACCENT, "#ffffff")
-    ]
-    assert len(borders) == len(windows)
-    side = borders[0]["width"]
     coloured = [s for s in rects(drawing) if s["fill"] not in ("none", PADDING) and s["x"] >= right]
     coloured = [s for s in coloured if s["fill"] not in (ACCENT, CALM)]
     for border, numbers in list(zip(borders, windows, strict=True))[:: max(1, len(windows) // 20)]:

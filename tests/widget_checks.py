@@ -107,7 +107,7 @@ def check_widget(widget, move: dict, tmp_path, given: set[str] = frozenset()) ->
 
 
 def check_touch(widget) -> None:
-    """Whatever a place of the picture sets, and wherever it is dragged, the widget can show."""
+    """Whatever a place of the picture sets, the widget can show; what can be dragged is a part."""
     drawing, state = widget.drawing, widget.state
     names = set()
     for panel, field in drawing.fields().items():

@@ -46,6 +46,7 @@ BOX = "> **Predict.** "
 FOLD = "<details><summary>What it means</summary>\n\n"
 OPTION = re.compile(r"\*\*\(([a-z])\)\*\*")
 ASSERT = re.compile(r"^[ \t]*assert\b.*(?:\n[ \t]+.*)*", re.MULTILINE)
+CLAIM = re.compile(r"^[ \t]*(?:assert\b|(?:lab\.)?compare\()", re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])\d[\d_,]*(?:\.\d+)?(?![\w])")
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 
@@ -207,7 +208,7 @@ def check_predictions(cells: list[dict]) -> Iterator[str]:
             yield f"{where}: options **(a)**, **(b)**, … are wanted in its text, got {options}"
         end = n + 1
         while end < len(cells) and cells[end]["cell_type"] == "code":
-            if ASSERT.search(text(cells[end]["source"])):
+            if CLAIM.search(text(cells[end]["source"])):
                 yield f"{where}: cell {end + 1} asserts before the fold; assert below it"
             end += 1
         if end == n + 1:

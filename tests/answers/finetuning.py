@@ -72,6 +72,15 @@ def norm_too_low(words, depths):
     return right_place(words, depths) - (words[0] == "norm")
 
 
+def from_the_last_block(words, depths):
+    return right_place(words, depths) + (words[0] != "norm")
+
+
+def every_norm_last(words, depths):
+    inside = any("norm" in word for word in words)
+    return sum(depths) + 1 if inside else right_place(words, depths)
+
+
 def upside_down(words, depths):
     return sum(depths) + 1 - right_place(words, depths)
 
@@ -118,55 +127,9 @@ def in_parts(times, cleared=False, whole=False):
     return answer
 
 
-# --- resized_table ------------------------------------------------------------------------------
-
-
-def table_head_by_head(table, old, new):
-    side, wanted = 2 * old - 1, 2 * new - 1
-    columns = []
-    for head in table.unbind(1):
-        square = head.reshape(1, 1, side, side)
-        columns.append(F.interpolate(square, (wanted, wanted), mode="bicubic").flatten())
-    return torch.stack(columns, dim=1)
-
-
-def table_by(mode="bicubic", back=True, **options):
-    def answer(table, old, new):
-        side, heads = 2 * old - 1, table.shape[1]
-        if back:
-            grid = table.permute(1, 0).reshape(1, heads, side, side)
-        else:
-            grid = table.reshape(1, heads, side, side)
-        grid = F.interpolate(grid, (2 * new - 1,) * 2, mode=mode, **options)
-        return grid.flatten(2)[0].permute(1, 0) if back else grid.reshape(-1, heads)
-
-    return answer
-
-
-def table_transposed(table, old, new):
-    side = 2 * old - 1
-    grid = table.T.reshape(1, -1, side, side).transpose(2, 3)
-    return F.interpolate(grid, (2 * new - 1,) * 2, mode="bicubic").flatten(2)[0].T
-
-
-def table_in_zeros(table, old, new):
-    side, margin = 2 * old - 1, new - old
-    grid = F.pad(table.T.reshape(-1, side, side), (margin,) * 4)
-    return grid.flatten(1).T
-
-
-def table_as_a_line(table, old, new):
-    return F.interpolate(table.T[None], (2 * new - 1) ** 2, mode="linear")[0].T
-
-
-def table_scaled(table, old, new):
-    return table_head_by_head(table, old, new) * new / old
-
-
 RIGHT = {
     "layer_rates": [rates_by_a_table, rates_with(right_place)],
     "gradient_in_parts": [gradient_by_hand, gradient_of_sums],
-    "resized_table": [table_head_by_head, table_by(align_corners=False)],
 }
 
 WRONG = {
@@ -176,6 +139,8 @@ WRONG = {
         (rates_with(from_zero), "first block has the embedding's share"),
         (rates_with(merging_with_the_next), "goes with the block before"),
         (rates_with(norm_too_low), "last norm has the last block's share"),
+        (rates_with(from_the_last_block), "the last block has 1"),
+        (rates_with(every_norm_last), "every name with `norm` in it"),
         (rates_with(upside_down), "wrong way round"),
         (rates_with(right_place, lambda decay, head: decay * head), "multiplied by a decay"),
         (rates_with(right_place, lambda decay, head: 1.0), "`head_rate` is not used"),
@@ -188,15 +153,5 @@ WRONG = {
         (in_parts(lambda n, N, size: size / N), "counts as if it were whole"),
         (in_parts(lambda n, N, size: n), "sum over pictures"),
         (gradient_of_the_weight_itself, "writes into its input `weight`"),
-    ],
-    "resized_table": [
-        (table_by(back=False), "heads are mixed up"),
-        (table_transposed, "rows and columns are exchanged"),
-        (table_by("bilinear"), "resamples linearly"),
-        (table_by("nearest"), "nearest value"),
-        (table_by(align_corners=True), "corners are aligned"),
-        (table_in_zeros, "cuts, or adds zeros"),
-        (table_as_a_line, "one long line"),
-        (table_scaled, "scaled with the window"),
     ],
 }

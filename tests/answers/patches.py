@@ -598,7 +598,7 @@ WRONG = {
         (back_without_offset, "land in the first one"),
         (back_to_everybody, "works for one picture only"),
         (back_by_mask, "from left to right"),
-        (back_at_the_front, "stay at the front"),
+        (back_at_the_front, "the kept tokens stay at the front"),
         (back_on_zeros, "hold zeros"),
         (back_added, "added to the kept tokens"),
         (back_gathered, "goes the wrong way"),

@@ -562,7 +562,7 @@ WRONG = {
         (pairs_times_two_m, "one too large"),
         (pairs_key_minus_query, "this is key minus query"),
         (pairs_not_moved, "both parts must count from 0"),
-        (pairs_only_dy_moved, "of 16 numbers are wrong"),
+        (pairs_only_dy_moved, "dy counts from 0 and dx does not"),
         (pairs_across_first, "a step to the side counts for more"),
         (pairs_by_xy, "counted down the columns"),
         (pairs_distance, "takes distances for offsets"),

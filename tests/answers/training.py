@@ -540,6 +540,13 @@ def up_before_down(step, steps, warmup_steps, cooldown_steps, peak):
     return peak * min(1, (steps - step) / (cooldown_steps + 1))
 
 
+def fall_as_the_warm_ups_mirror(step, steps, warmup_steps, cooldown_steps, peak):
+    left = steps - step
+    if step < warmup_steps:
+        return min(peak * (step + 1) / warmup_steps, peak * left / max(1, cooldown_steps))
+    return peak * min(1, left / max(1, cooldown_steps))
+
+
 def peak_as_a_bound(step, steps, warmup_steps, cooldown_steps, peak):
     """Multiplies by the peak too late: the slopes are shares, the peak a rate."""
     up = (step + 1) / warmup_steps if warmup_steps else 1
@@ -649,6 +656,7 @@ WRONG = {
         (no_cool_down, "stays at the peak"),
         (triangle, "falls from the end of the warm-up on"),
         (product, "multiplies them"),
+        (fall_as_the_warm_ups_mirror, "the first step of the fall is still at the peak"),
         (factor, "share of the peak"),
         (lengths_swapped, "length of the warm-up for that of the cool-down"),
         (divides_by_zero, "with no warm-up: it stops with ZeroDivisionError"),
@@ -667,7 +675,7 @@ WRONG = {
         (on_top, "keeps all of its 1"),
         (total, "sums over the pictures"),
         (not_reduced, "one loss for each picture"),
-        (softmax_over_pictures, "runs over the pictures"),
+        (softmax_over_pictures, "the softmax runs over the pictures"),
         (negative, "sign is wrong"),
         (all_columns, "columns of *all* labels"),
         (mean_over_classes, "is taken over the classes as well"),

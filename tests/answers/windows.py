@@ -664,7 +664,7 @@ WRONG = {
         (video_wh, "window's height for its width"),
         (video_all_frames, "each window has all frames"),
         (video_views, "not contiguous: it stops with RuntimeError"),
-        (video_no_copy, "it stops with RuntimeError: view size is not compatible"),
+        (video_no_copy, "counting numbers: it stops with RuntimeError: view size"),
         (video_flat, "in order, but the shape is (4, 8, 1), wanted (4, 2, 2, 2, 1)"),
         (video_batch_apart, "in order, but the shape is (1, 4, 2, 2, 2, 1)"),
         (video_channels_first, "axes are in another order: yours are the wanted ones as (0, 4, 1"),

@@ -1,4 +1,4 @@
-"""Exercises of lesson 10: rates by depth, a gradient in parts, a bias table for another window."""
+"""Exercises of lesson 10: rates by depth, a gradient in parts."""
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,15 @@ def _norm_with_the_last_block(part, more, depths):
     return place - 1 if part == "norm" else place
 
 
+def _every_norm_is_the_last(part, more, depths):
+    return sum(depths) + 1 if any("norm" in word for word in more) else _place(part, more, depths)
+
+
+def _counted_from_the_last_block(part, more, depths):
+    place = _place(part, more, depths)
+    return place if part == "norm" else place + 1
+
+
 def _other_way_round(names, depths, decay, head_rate):
     places = [_place(*_split(name), depths) for name in names]
     return torch.tensor(
@@ -156,6 +165,15 @@ RATES = Exercise(
             _rates_at(_norm_with_the_last_block),
         ),
         Mistake(
+            "the last block has 1. That is the norm's behind it; the last block has `decay`.",
+            _rates_at(_counted_from_the_last_block),
+        ),
+        Mistake(
+            "every name with `norm` in it has 1. Blocks, mergings and the embedding have norms of "
+            "their own, which go with them.",
+            _rates_at(_every_norm_is_the_last),
+        ),
+        Mistake(
             "it is the wrong way round: what lies near the pictures is to learn most slowly.",
             _other_way_round,
         ),
@@ -231,7 +249,8 @@ def _batches():
 PARTS = Exercise(
     solution=gradient_in_parts,
     cases=_batches,
-    checked_on="6 batches: equal parts, a smaller last part, one part alone, double precision",
+    checked_on="6 batches: equal parts, a smaller last part, one part alone, double precision. "
+    "Whether it took parts, a result cannot tell",
     hints=(
         "`backward()` adds to what already stands in `.grad`. That is the whole trick; what is "
         "left is to see what each part's mean must be multiplied by.",
@@ -269,110 +288,4 @@ PARTS = Exercise(
     ),
 )
 
-# --- a table for another window -----------------------------------------------------------------
-
-
-def resized_table(table, old, new):
-    """The bias table of a window of old x old, ((2*old - 1)**2, heads), resampled bicubically for
-    a window of new x new."""
-    heads = table.shape[1]
-    grid = table.T.reshape(1, heads, 2 * old - 1, 2 * old - 1)
-    grid = F.interpolate(grid, size=(2 * new - 1, 2 * new - 1), mode="bicubic", align_corners=False)
-    return grid.reshape(heads, -1).T
-
-
-def _resized(mode="bicubic", corners=False, transposed=False, heads_first=True):
-    def resized(table, old, new):
-        heads, side = table.shape[1], 2 * old - 1
-        if heads_first:
-            grid = table.T.reshape(1, heads, side, side)
-        else:
-            grid = table.reshape(1, heads, side, side)
-        if transposed:
-            grid = grid.mT
-        options = {} if mode == "nearest" else {"align_corners": corners}
-        grid = F.interpolate(grid, size=(2 * new - 1,) * 2, mode=mode, **options)
-        return grid.reshape(heads, -1).T if heads_first else grid.reshape(-1, heads)
-
-    return resized
-
-
-_bilinear = _resized("bilinear")
-_nearest = _resized("nearest")
-_corners = _resized(corners=True)
-_transposed = _resized(transposed=True)
-_heads_scrambled = _resized(heads_first=False)
-
-
-def _middle_or_zeros(table, old, new):
-    """Cut to the middle, or set in the middle of zeros."""
-    heads, side, wanted = table.shape[1], 2 * old - 1, 2 * new - 1
-    margin = (wanted - side) // 2
-    return F.pad(table.T.reshape(heads, side, side), (margin,) * 4).reshape(heads, -1).T
-
-
-def _along_the_rows(table, old, new):
-    """As if the table were one long line."""
-    rows = (2 * new - 1) ** 2
-    return F.interpolate(table.T[None], size=rows, mode="linear", align_corners=False)[0].T
-
-
-def _scaled_by_the_ratio(table, old, new):
-    return resized_table(table, old, new) * (new / old)
-
-
-def _tables():
-    g = torch.Generator().manual_seed(5)
-    return [
-        Case("a window of 2 for one of 3", (torch.randn(9, 1, generator=g), 2, 3)),
-        Case("two heads", (torch.randn(9, 2, generator=g), 2, 4)),
-        Case("a smaller window", (torch.randn(49, 3, generator=g), 4, 2)),
-        Case("windows of 7 for 12", (torch.randn(169, 3, generator=g), 7, 12)),
-        Case("the same window", (torch.randn(25, 4, generator=g), 3, 3)),
-        Case(
-            "a table that requires a gradient",
-            (torch.randn(25, 2, generator=g).requires_grad_(), 3, 5),
-        ),
-    ]
-
-
-TABLE = Exercise(
-    solution=resized_table,
-    cases=_tables,
-    checked_on="6 tables: larger and smaller windows, several heads, the same window, the gradient",
-    hints=(
-        "The rows of a table are a square of offsets, (2M - 1) x (2M - 1), read row by row. Make "
-        "it a picture, resize the picture, and read it row by row again.",
-        "`F.interpolate` wants (batch, channels, height, width). Which axis is the channels, and "
-        "how does it get in front?",
-        "`table.T.reshape(1, heads, side, side)` with side = 2 * old - 1; then mode='bicubic' and "
-        "align_corners=False, as the official loader has it; and back with `.T`.",
-    ),
-    mistakes=(
-        Mistake(
-            "the heads are mixed up: a reshape cannot exchange axes. The table's heads are its "
-            "*last* axis.",
-            _heads_scrambled,
-        ),
-        Mistake("rows and columns are exchanged.", _transposed),
-        Mistake("it resamples linearly. Bicubic is asked for.", _bilinear),
-        Mistake("it takes the nearest value. Bicubic is asked for.", _nearest),
-        Mistake(
-            "the corners are aligned. The official loader leaves `align_corners` off.", _corners
-        ),
-        Mistake(
-            "it cuts, or adds zeros: an offset would keep its bias, and far ones have none. "
-            "Resample the whole square.",
-            _middle_or_zeros,
-        ),
-        Mistake(
-            "it resamples the table as one long line, across the ends of its rows. It is a square.",
-            _along_the_rows,
-        ),
-        Mistake(
-            "the values are scaled with the window. A bias keeps its size.", _scaled_by_the_ratio
-        ),
-    ),
-)
-
-EXERCISES = (RATES, PARTS, TABLE)
+EXERCISES = (RATES, PARTS)

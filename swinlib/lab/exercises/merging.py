@@ -508,6 +508,12 @@ def _merging_pads_first(x, norm, reduction):
     return patch_merging(x, norm, reduction)
 
 
+def _merging_normed_plainly(x, norm, reduction):
+    """Without the norm's weight and bias."""
+    x = space_to_depth(pad_to_multiple(x, 2))
+    return reduction(nn.functional.layer_norm(x, x.shape[-1:]))
+
+
 def _merging_twice_normed(x, norm, reduction):
     return reduction(norm(norm(space_to_depth(pad_to_multiple(x, 2)))))
 
@@ -588,6 +594,10 @@ MERGING = Exercise(
             _merging_pads_first,
         ),
         Mistake("it is normalised twice.", _merging_twice_normed),
+        Mistake(
+            "the norm's own weight and bias, which are learned, are left out. Call `norm`.",
+            _merging_normed_plainly,
+        ),
     ),
 )
 

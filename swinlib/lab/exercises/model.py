@@ -501,9 +501,27 @@ def _block_norm_on_the_road(x, block):
     return x + block.drop_path(block.mlp(x))
 
 
-def _block_no_norms(x, block):
-    x = x + block.drop_path(_attended(x, block))
-    return x + block.drop_path(block.mlp(x))
+def _block_normed_by(first, second):
+    """With other norms before attention and the MLP, by name; None is none."""
+
+    def normed(x, block, name):
+        return getattr(block, name)(x) if name else x
+
+    def forward(x, block):
+        x = x + block.drop_path(_attended(normed(x, block, first), block))
+        return x + block.drop_path(block.mlp(normed(x, block, second)))
+
+    return forward
+
+
+def _block_drops_attention_only(x, block):
+    x = x + block.drop_path(_attended(block.norm1(x), block))
+    return x + block.mlp(block.norm2(x))
+
+
+def _block_drops_mlp_only(x, block):
+    x = x + _attended(block.norm1(x), block)
+    return x + block.drop_path(block.mlp(block.norm2(x)))
 
 
 def _block_one_residual(x, block):
@@ -641,7 +659,17 @@ BLOCK = Exercise(
             "the norm made of it.",
             _block_norm_on_the_road,
         ),
-        Mistake("the norms are missing.", _block_no_norms),
+        Mistake("the norms are missing.", _block_normed_by(None, None)),
+        Mistake(
+            "the norm before the MLP is missing, or is the first one's: it is `block.norm2`.",
+            _block_normed_by("norm1", None),
+            (_block_normed_by("norm1", "norm1"),),
+        ),
+        Mistake(
+            "the norm before attention is missing, or is the second one's: it is `block.norm1`.",
+            _block_normed_by(None, "norm2"),
+            (_block_normed_by("norm2", "norm2"), _block_normed_by("norm2", "norm1")),
+        ),
         Mistake(
             "one residual goes round both branches. Each branch has one of its own.",
             _block_one_residual,
@@ -660,6 +688,11 @@ BLOCK = Exercise(
         ),
         Mistake(
             "`block.drop_path` is never called. Each branch goes through it.", _block_never_drops
+        ),
+        Mistake(
+            "only one of the two branches goes through `block.drop_path`.",
+            _block_drops_attention_only,
+            (_block_drops_mlp_only,),
         ),
         Mistake(
             "drop path takes the residual along. Only the branch goes through it.",

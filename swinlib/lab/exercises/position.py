@@ -208,6 +208,11 @@ def _index_key_minus_query(window_size):
     return index_of_axes(window_size).T
 
 
+def _index_one_axis_moved(window_size):
+    """Rows count from 0, columns from -(Mw - 1)."""
+    return index_of_axes(window_size) - (window_size[1] - 1)
+
+
 def _index_negative(window_size):
     index = index_of_axes(window_size)
     return index - index[0, 0]
@@ -592,6 +597,10 @@ INDEX = Exercise(
         Mistake(
             "the numbers are right but for where they start: both parts must count from 0.",
             _index_negative,
+        ),
+        Mistake(
+            "dy counts from 0 and dx does not: its smallest is -(Mw - 1), which must become 0 too.",
+            _index_one_axis_moved,
         ),
         Mistake(
             "a step to the side counts for more than a step down. The table is read row by row, so "

@@ -62,6 +62,12 @@ def _other_slope_from_its_start(step, steps, warmup_steps, cooldown_steps, peak)
     return _never_falls(step, steps, warmup_steps, cooldown_steps, peak)
 
 
+def _mirrored(step, steps, warmup_steps, cooldown_steps, peak):
+    up = (step + 1) / warmup_steps if warmup_steps else 1.0
+    down = (steps - step) / cooldown_steps if cooldown_steps else 1.0
+    return peak * min(up, 1.0, down)
+
+
 def _as_a_share(*args):
     return trapezium(*args) / args[-1]
 
@@ -120,6 +126,11 @@ SCHEDULE = Exercise(
             "where the slopes meet it keeps to one of them, though the other is lower.",
             _one_slope_to_its_end,
             (_other_slope_from_its_start,),
+        ),
+        Mistake(
+            "the first step of the fall is still at the peak. The fall has cooldown_steps + 1 "
+            "parts, and the first step is a part below the peak.",
+            _mirrored,
         ),
         Mistake("it gives a share of the peak. Multiply by `peak`.", _as_a_share),
         Mistake("it takes the length of the warm-up for that of the cool-down.", _swapped_lengths),
