@@ -178,4 +178,5 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")  # for names of classes, where a pipe takes less
     sys.exit(main())

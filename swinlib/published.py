@@ -20,8 +20,11 @@ import hashlib
 import http.client
 import os
 import re
+import ssl
+import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,12 +235,24 @@ def load(checkpoint: Checkpoint, build, **arguments) -> SwinTransformer:
     )
 
 
+def find_certificates() -> None:
+    """For urllib on a Mac, where Python from python.org knows none until "Install Certificates" has
+    run: those that pip brought, if nothing else is set."""
+    paths = ssl.get_default_verify_paths()
+    if sys.platform == "darwin" and not (paths.cafile or paths.capath):
+        with suppress(ImportError):
+            import certifi
+
+            os.environ.setdefault("SSL_CERT_FILE", certifi.where())
+
+
 def _download(checkpoint, path):
     """Written beside its place, checked, then renamed, so that a file that is there is whole."""
     url, part = checkpoint.url, path.with_name(f"{path.name}.{os.getpid()}.part")
     instead = f"Download it elsewhere, and place it at {path}; or load_pretrained(model, file)."
     path.parent.mkdir(parents=True, exist_ok=True)
     print(f"downloading {url} to {path}")
+    find_certificates()
     try:
         with urllib.request.urlopen(url, timeout=SILENCE) as answer, part.open("wb") as file:
             told = answer.headers.get("Content-Length")

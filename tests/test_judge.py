@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ STYLES = ("bchw", "static_tokens", "with_einops", "with_sdpa")
 SMALL_SIZES = ((48, 36), (33, 57), (16, 12))
 FITTING = {"static_tokens": {"window_size": 7}}  # 224 pixels are 8 windows of 7 tokens
 ROWS = {}
+PAGES = ("README.md", "docs/ports.md")  # that show the command
 
 
 def examined(source_or_class, sizes=judged.SIZES, **options) -> Report:
@@ -513,6 +515,12 @@ def test_a_file_is_judged_in_its_own_process(judge_file):
     assert found.remarks == ["It prints 2 lines, the first of them: hello"]
 
 
+def test_a_file_may_print_what_the_console_cannot(judge_file, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")  # as Windows has it where output is a file
+    found = judge_file("print('✓ ready')\n" + ONE_PAGE)
+    assert found.right and "✓ ready" in found.remarks[0], str(found)
+
+
 ERRORS = [
     ("def f(:", "Python cannot read it"),
     ("import nothing_of_this_name", "stops with ModuleNotFoundError"),
@@ -643,7 +651,17 @@ def test_the_helps_example_can_be_judged(example, tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     source = ONE_PAGE.replace("class SwinTransformer(", "class Swin(")
     Path("my_swin.py").write_text(source, encoding="utf-8")
-    assert main([*example.split(), "--sizes", "16x12"]) == 0
+    assert main([*shlex.split(example), "--sizes", "16x12"]) == 0
+
+
+def test_brackets_are_quoted_for_every_shell():
+    """zsh takes them for a pattern, and PowerShell the comma for a list."""
+    texts = [EXAMPLES, *(Path(HERE.parent, name).read_text("utf-8") for name in PAGES)]
+    commands = [line for text in texts for line in text.splitlines() if "lab.judge" in line]
+    assert sum("=[" in line for line in commands) > 5
+    for line in commands:
+        assert not re.search(r'(?<!")\b\w+=\[', line), line
+        assert not line.endswith("\\"), line
 
 
 def test_arguments_are_read_as_python_reads_them():

@@ -4,12 +4,15 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
+from swinlib.lab import __main__ as command
 from swinlib.lab import exercises, learner
 from swinlib.lab.__main__ import jupyterlab, main
 from swinlib.lab.judge import sittings as judge_sittings
@@ -96,6 +99,10 @@ def test_it_is_said_when_the_course_has_moved_on(course, capsys, monkeypatch):
     _, out, _ = run("copies", root=course, capsys=capsys)
     assert len(out.splitlines()) == 1 and "your copy of 04" in out
     assert "python -m swinlib.lab fresh 04" in out
+    monkeypatch.setattr(sys, "executable", str(course / ".venv" / "bin" / "python"))
+    monkeypatch.chdir(course)
+    _, out, _ = run("copies", root=course, capsys=capsys)
+    assert f"{Path('.venv', 'bin', 'python')} -m swinlib.lab fresh 04" in out
     monkeypatch.setenv("MAKELEVEL", "1")
     _, out, _ = run("copies", root=course, capsys=capsys)
     assert 'make fresh NB="04"' in out
@@ -169,6 +176,13 @@ def test_an_interrupt_leaves_no_half_copy(course, monkeypatch):
     assert all(path.suffix == ".ipynb" for path in (course / "learn").iterdir())
 
 
+def test_a_pipe_that_takes_little_gets_utf_8(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # as Windows has it
+    call = [sys.executable, "-m", "swinlib.lab", "progress"]
+    done = subprocess.run(call, capture_output=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0 and "✓".encode() in done.stdout, done.stderr
+
+
 def test_git_sees_nothing_of_it():
     assert "/learn/" in (ROOT / ".gitignore").read_text().splitlines()
 
@@ -184,7 +198,7 @@ def test_jupyterlab_opens_the_first_copy(course, monkeypatch):
 
     monkeypatch.setattr(os, "name", "posix")
     monkeypatch.setattr(os, "execve", execve, raising=False)
-    monkeypatch.setattr("subprocess.call", lambda *_, **__: 0)
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: SimpleNamespace(wait=lambda: 0))
     jupyterlab(["--no-browser"], course)
     command = called["command"]
     assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-1] == "--no-browser"
@@ -193,6 +207,21 @@ def test_jupyterlab_opens_the_first_copy(course, monkeypatch):
     assert called["environment"]["PYTHONPATH"].split(os.pathsep)[0] == str(course)
     settings = next(word for word in command if "app_settings_dir" in word).split("=")[1]
     assert json.loads((Path(settings) / "overrides.json").read_text())
+
+
+def test_a_stop_is_jupyterlabs_to_answer(course, monkeypatch):
+    """Where nothing replaces this process, it gets the interrupt too, and waits on."""
+    waited = []
+
+    def wait():
+        waited.append("once more")
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return 3
+
+    monkeypatch.setattr(command, "os", SimpleNamespace(name="nt", environ={}, pathsep=";"))
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: SimpleNamespace(wait=wait))
+    assert jupyterlab([], course) == 3 and len(waited) == 2
 
 
 # --- progress -----------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """swinlib.lab.monitor: the picture as text, the widget without a browser."""
 
 import base64
+import sys
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,3 +154,18 @@ def test_stored_forms():
     assert repr(monitor) == bundle["text/plain"] == "TrainingMonitor()"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+
+
+def test_colab_is_told_where_its_widgets_come_from(monkeypatch):
+    """Its own manager knows no widgets of today's kind."""
+    colab = SimpleNamespace(
+        _widgets=SimpleNamespace(_installed_url="https://example.org/manager"),
+        enable_custom_widget_manager=lambda: None,
+    )
+    google = SimpleNamespace(colab=SimpleNamespace(output=colab))
+    names = {"google": google, "google.colab": google.colab, "google.colab.output": colab}
+    for name, module in names.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    _, about = TrainingMonitor()._repr_mimebundle_()
+    told = about["application/vnd.jupyter.widget-view+json"]
+    assert told["colab"]["custom_widget_manager"]["url"] == "https://example.org/manager"

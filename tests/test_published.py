@@ -3,8 +3,11 @@
 import dataclasses
 import hashlib
 import io
+import os
 import urllib.error
 from email.message import Message
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,6 +111,20 @@ def test_offline_is_said_plainly(shelf, error, words):
     with pytest.raises(published.DownloadError, match=words) as told:
         published.fetch("hashed")
     assert str(published.CHECKPOINTS["hashed"].path) in str(told.value)
+
+
+def test_on_a_mac_without_certificates_those_of_pip_are_found(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    nothing = SimpleNamespace(cafile=None, capath=None)
+    monkeypatch.setattr(published.ssl, "get_default_verify_paths", lambda: nothing)
+    published.find_certificates()
+    assert "SSL_CERT_FILE" not in os.environ  # elsewhere the system is asked
+    monkeypatch.setattr(published.sys, "platform", "darwin")
+    published.find_certificates()
+    assert Path(os.environ["SSL_CERT_FILE"]).name == "cacert.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", "my own")
+    published.find_certificates()
+    assert os.environ["SSL_CERT_FILE"] == "my own"
 
 
 @pytest.mark.parametrize("name", ["hashed", "plain"])

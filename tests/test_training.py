@@ -171,6 +171,13 @@ def test_choices(monkeypatch):
     assert choose_preset().name == "laptop"
     assert choose_device().type in ("cpu", "mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "compute_120"])
+    capabilities = {(6, 0): "cpu", (7, 0): "cpu", (7, 5): "cuda", (8, 6): "cpu", (9, 0): "cuda"}
+    for capability, wanted in (capabilities | {(12, 0): "cuda", (13, 1): "cuda"}).items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        assert choose_device().type == wanted, capability
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx90a"])  # AMD's
     assert choose_device().type == "cuda"
     cards = {(9, 132): "gpu_quick", (8, 82): "gpu_quick", (8, 58): "laptop", (7, 40): "laptop"}
     for (major, count), wanted in cards.items():  # H100, RTX 3090, L4, T4
@@ -260,7 +267,7 @@ def test_a_folder_with_pictures_to_validate_on(tmp_path, name, stream):
 def test_pictures_to_validate_on_that_do_not_fit(tmp_path):
     folder = make_folder(tmp_path / "pets", val=1)
     (folder / "val" / "dog").rename(folder / "val" / "wolf")
-    with pytest.raises(DatasetError, match="class 'wolf' is in .*val but .*train/wolf is missing"):
+    with pytest.raises(DatasetError, match="class 'wolf' is in .*val but .*train.wolf is missing"):
         load_dataset(tmp_path, str(folder))
     (folder / "val" / "wolf").rename(folder / "val" / "dog")
     (folder / "valid").mkdir()

@@ -133,6 +133,8 @@ def test_devices(monkeypatch):
             choose_device(wrong)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
     assert choose_device().type == "cuda" and choose_device("cuda:1").index == 1
     with pytest.raises(
         ValueError, match=r"'cuda:2', wanted one of cpu, cuda here \(cuda:0 to cuda:1"

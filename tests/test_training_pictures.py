@@ -365,6 +365,10 @@ def test_the_number_of_workers(streamed, monkeypatch, workers, processes):
     counts.clear()
     list(data.test_images.split(4))
     assert counts == [processes]
+    monkeypatch.setattr(torch.multiprocessing, "get_start_method", lambda: "spawn")
+    counts.clear()
+    list(data.test_images.split(4))
+    assert counts == [workers or 0]  # 24 pictures are read before a process has loaded torch
 
 
 def test_a_run_may_go_on_with_other_workers(streamed, tmp_path):
@@ -409,13 +413,13 @@ def test_little_shared_memory(streamed, monkeypatch):
         assert 0 < stream_module._free_shared_memory() <= told.f_blocks * told.f_frsize
 
 
+def die(file):
+    os.kill(os.getpid(), 7)  # SIGBUS on Linux
+
+
 @POSIX
-def test_workers_that_are_killed(streamed, monkeypatch):
+def test_workers_that_are_killed(streamed):
     """As with 64 MB of shared memory in a container: the system kills them."""
-
-    def die(file):
-        os.kill(os.getpid(), 7)  # SIGBUS on Linux
-
     folder, config = streamed
     data = read_all(folder, config.replace(workers=1))
     data.test_images.read = die

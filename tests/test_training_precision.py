@@ -131,6 +131,17 @@ def test_on_another_processor_it_is_measured_again_and_told(measured, tmp_path, 
         run(HALF, checkpoints=tmp_path)
 
 
+def test_compiling_on_a_mac_needs_openmp_too(monkeypatch, tmp_path):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(devices.sys, "platform", "darwin")
+    monkeypatch.setattr(devices.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("OMP_PREFIX", str(tmp_path))
+    assert not devices.can_compile(CPU)
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "omp.h").touch()
+    assert devices.can_compile(CPU)
+
+
 def test_compiling_on_a_cpu_needs_a_compiler(monkeypatch, tmp_path):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -138,10 +149,10 @@ def test_compiling_on_a_cpu_needs_a_compiler(monkeypatch, tmp_path):
     config = TINY.replace(compile=True)
     assert not devices.can_compile(CPU)
     assert not_available(config, CPU) == "On this device (cpu) torch.compile is off."
-    compiler = tmp_path / "my-compiler"
+    compiler = tmp_path / "my-compiler.bat"  # Windows finds programs by their endings
     compiler.write_text("#!/bin/sh\n")
     compiler.chmod(0o755)
-    monkeypatch.setenv("CXX", "my-compiler")
+    monkeypatch.setenv("CXX", compiler.name)
     assert devices.can_compile(CPU) and not_available(config, CPU) == ""
     monkeypatch.setattr(devices.importlib.util, "find_spec", {"triton": "there"}.get)
     assert not devices.can_compile(CPU)  # for want of setuptools

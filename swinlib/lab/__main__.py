@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from swinlib.lab.learner import ROOT, copy_of, lay_afresh, lay_copies, lessons, outdated
@@ -59,7 +60,9 @@ def command_for_fresh(names: list[str]) -> str:
     """As whoever reads it started this: from make, or without."""
     if "MAKELEVEL" in os.environ:
         return f'make fresh NB="{" ".join(names)}"'
-    return f"python -m swinlib.lab fresh {' '.join(names)}"
+    python, here = Path(sys.executable), Path.cwd()
+    python = python.relative_to(here) if python.is_relative_to(here) else "python"
+    return f"{python} -m swinlib.lab fresh {' '.join(names)}"
 
 
 def fresh(names: list[str], root: Path) -> None:
@@ -89,8 +92,12 @@ def jupyterlab(options: list[str], root: Path) -> int:
     sys.stdout.flush()
     if os.name == "posix":
         os.execve(sys.executable, command, environment)  # without what this process has loaded
-    return subprocess.call(command, env=environment)
+    server = subprocess.Popen(command, env=environment)
+    while True:
+        with suppress(KeyboardInterrupt):  # JupyterLab gets it too, and decides
+            return server.wait()
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")  # for ✓, where a pipe takes less
     sys.exit(main())

@@ -4,16 +4,17 @@
     display(monitor)
     result = train(config, data, on_step=monitor.on_step, on_epoch=monitor.on_epoch)
 
-The picture is a `Drawing`, as SVG text in an ``ipywidgets.HTML``: a few kilobytes per update, no
-Output widget, no JavaScript. :func:`draw` makes it from plain values and needs no browser. Pages
-that cannot run widgets show the same drawing as a still.
+The picture is a `Drawing`, as SVG text in a widget: a few kilobytes per update, no Output widget.
+:func:`draw` makes it from plain values and needs no browser. Pages that cannot run widgets show the
+same drawing as a still.
 """
 
 import base64
 import math
 import time
 
-import ipywidgets
+import anywidget
+import traitlets
 
 from swinlib.lab.drawing import GREY, Drawing
 from swinlib.lab.style import ACCENT, CALM, REGION_COLOURS
@@ -26,11 +27,21 @@ FAINT = "#7d859066"  # on a light page and on a dark one
 STYLES = {"train": ("training", CALM, False), "val": ("validation", ACCENT, True)}
 
 
-class TrainingMonitor(ipywidgets.HTML):
+class TrainingMonitor(anywidget.AnyWidget):
     """A live view of :func:`swinlib.training.train`: loss, accuracy, progress, time left.
 
     Pass ``on_step`` and ``on_epoch`` to ``train``. ``history`` holds the epochs seen so far. The
     browser is sent a new picture at most every ``interval`` seconds, and after every epoch.
+    """
+
+    value = traitlets.Unicode().tag(sync=True)  # HTML
+    _esm = """
+    function render({ model, el }) {
+      const show = () => { el.innerHTML = model.get("value"); };
+      model.on("change:value", show);
+      show();
+    }
+    export default { render };
     """
 
     def __init__(self, interval=0.5):
@@ -76,13 +87,11 @@ class TrainingMonitor(ipywidgets.HTML):
         return "TrainingMonitor()"
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
+        bundle, metadata = super()._repr_mimebundle_(**kwargs)
         # Shown where widgets cannot run, as on GitHub.
         drawing = self.drawing
         bundle["image/png"] = base64.b64encode(drawing.png()).decode()
-        return bundle, {"image/png": {"alt": drawing.caption}}
+        return bundle, metadata | {"image/png": {"alt": drawing.caption}}
 
 
 def draw(history, state, trace=()) -> Drawing:

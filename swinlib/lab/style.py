@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from swinlib.lab.showing import DPI, PAPER, WIDEST
+from swinlib.published import find_certificates
 
 INK = "#222222"
 PALE = "#e8ecf1"
@@ -37,6 +38,7 @@ REGION_COLOURS = (
 def setup(seed: int = 0) -> None:
     """Prepare a notebook: the look of its figures, how tensors print, threads, the random seed."""
     torch.manual_seed(seed)
+    find_certificates()  # for torch.hub, which lesson 07 asks
     torch.set_printoptions(profile="default")  # which sets all that the next line does not
     torch.set_printoptions(precision=4, sci_mode=False, linewidth=110)
     if "OMP_NUM_THREADS" not in os.environ:

@@ -213,4 +213,5 @@ def _show(config):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")  # for names of classes, where a pipe takes less
     main()

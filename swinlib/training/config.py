@@ -579,10 +579,24 @@ def choose_preset() -> TrainConfig:
 def _has_large_gpu():
     """A card with bfloat16 (compute capability 8.0) and the size of an RTX 3090 (82
     multiprocessors), an A100 (108) or more; not, for example, a T4 (7.5, 40)."""
-    if not torch.cuda.is_available():
+    if not (torch.cuda.is_available() and _has_kernels()):
         return False
     card = torch.cuda.get_device_properties(0)
     return card.major >= 8 and card.multi_processor_count >= 80
+
+
+def _has_kernels():
+    """Whether this PyTorch was built for the first card. One that is too old, as a P100 is for CUDA
+    13, is "available" all the same, and stops at the first kernel.
+
+    Binaries ("sm") run on cards of their generation, what is compiled on the way on all later ones.
+    """
+    card = torch.cuda.get_device_capability(0)
+    built = re.findall(r"(sm|compute)_(\d+)(\d)", " ".join(torch.cuda.get_arch_list()))
+    for kind, major, minor in built:
+        if (int(major), int(minor)) <= card and (kind == "compute" or int(major) == card[0]):
+            return True
+    return not built  # AMD's have other names
 
 
 def choose_device(device=None) -> torch.device:
@@ -593,7 +607,7 @@ def choose_device(device=None) -> torch.device:
 
     Raises ValueError for a device of another kind, and for one that this machine has not.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    cuda, mps = torch.cuda.is_available() and _has_kernels(), torch.backends.mps.is_available()
     if device is None:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     try:

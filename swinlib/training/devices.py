@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -51,11 +52,19 @@ def can_compile(device) -> bool:
     if importlib.util.find_spec("setuptools") is None:
         return False
     if device.type == "cpu":
+        if sys.platform == "darwin" and "CXX" not in os.environ and not _has_libomp():
+            return False
         usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         return shutil.which(os.environ.get("CXX", usual)) is not None
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (7, 0):
         return False
     return importlib.util.find_spec("triton") is not None
+
+
+def _has_libomp():
+    """Apple's compiler comes without OpenMP's header; PyTorch looks for it in these places."""
+    prefix = os.environ.get("OMP_PREFIX", "/opt/homebrew/opt/libomp")
+    return Path(prefix, "include", "omp.h").exists()
 
 
 def autocast(device, precision):

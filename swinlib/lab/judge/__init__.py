@@ -48,7 +48,8 @@ def judge(
         What was found; `.show()` prints it and draws where the numbers differ.
     """
     target = Target(what, **options)
-    with tempfile.TemporaryDirectory() as name:
+    # On Windows a process that is killed may hold its files a little longer.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "target.json").write_text(json.dumps(target.as_dict()), encoding="utf-8")
         code, printed = _run(folder, time_limit, say)
@@ -68,6 +69,7 @@ def _run(folder: Path, time_limit: float, say) -> tuple[int | None, str]:
     """The process's exit code, None where it ran out of time, and what it printed."""
     paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment["PYTHONIOENCODING"] = "utf-8"  # as what it prints is read
     with open(folder / "printed.txt", "w+", encoding="utf-8", errors="replace") as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__name__}.worker", str(folder)],
