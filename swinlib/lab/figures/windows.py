@@ -81,8 +81,7 @@ def looks_at(
     show(
         figure,
         f"The photograph {len(seen)} times, with the token at row {token[0]}, column {token[1]} "
-        "framed and pale "
-        f"where it does not look: {listing(seen)}.",
+        f"framed and pale where it does not look: {listing(seen)}.",
     )
 
 
@@ -105,8 +104,7 @@ def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
     show(
         figure,
         f"A map of {numbers.shape[0]} × {numbers.shape[1]} numbered tokens, coloured by window, "
-        "and beside it the "
-        f"{n} windows of {M} × {M} in their order, each with its numbers.",
+        f"and beside it the {n} windows of {M} × {M} in their order, each with its numbers.",
     )
 
 
@@ -132,8 +130,7 @@ def pulled_apart(windows: Tensor, rows: int, columns: int) -> None:
     show(
         figure,
         f"The photograph as {len(windows)} windows with gaps between them, in {rows} rows of "
-        f"{columns}, numbered "
-        "from 0 like words on a page.",
+        f"{columns}, numbered from 0 like words on a page.",
     )
 
 
@@ -214,11 +211,9 @@ def counted_cost(
     bars.legend()
     show(
         figure,
-        "Left, multiply-adds against the side of the map, both logarithmic: global attention rises "
-        "more "
-        f"steeply than attention in windows, from {sides[0]} to {sides[-1]} tokens a side. Right, "
-        "bars "
-        "for the stages of Swin-T; global to windows is "
+        "Left, multiply-adds against the side of the map, both logarithmic: global attention "
+        f"rises more steeply than attention in windows, from {sides[0]} to {sides[-1]} tokens a "
+        "side. Right, bars for the stages of Swin-T; global to windows is "
         + listing(f"{whole / windows:.1f} to 1" for whole, windows in stages.values())
         + ".",
     )
@@ -256,8 +251,7 @@ def recorded_growth(rows: list[dict]) -> None:
     show(
         figure,
         "Milliseconds and memory of one attention against the picture's side, global and in "
-        "windows. "
-        "Global takes "
+        "windows. Global takes "
         + listing(
             f"{row['global_over_windows']:.0f} times as long at {row['size']} pixels"
             for row in rows
@@ -301,8 +295,7 @@ def padding(
     show(
         figure,
         f"Left, the photograph of {h} × {w} tokens padded to {H} × {W} under its windows. Right, "
-        "how many real "
-        f"tokens each of the {real.numel()} windows holds: {window**2} inside, "
+        f"how many real tokens each of the {real.numel()} windows holds: {window**2} inside, "
         f"{int(real[0, -1])} at the right edge, {int(real[-1, -1])} in the corner.",
     )
 
@@ -320,9 +313,8 @@ def share_to_padding(share: Tensor) -> None:
     show(
         figure,
         f"A grid of {share.shape[0]} × {share.shape[1]} windows with the share of attention that "
-        "goes to padding: "
-        f"{share[0, 0]:.0%} inside, {share[0, -1]:.0%} at the right edge, {share[-1, -1]:.0%} in "
-        "the corner.",
+        f"goes to padding: {share[0, 0]:.0%} inside, {share[0, -1]:.0%} at the right edge, "
+        f"{share[-1, -1]:.0%} in the corner.",
     )
 
 
@@ -354,8 +346,7 @@ def looks_for(
     show(
         figure,
         f"The photograph with its windows and the token at row {token[0]}, column {token[1]} "
-        "framed, and maps of "
-        f"where its attention goes: {listing(weights)}.",
+        f"framed, and maps of where its attention goes: {listing(weights)}.",
     )
 
 
@@ -370,10 +361,7 @@ def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) 
     figure, axes = panels(len(images), width=2.7, height=3.9)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
         draw_photograph(ax, image, patch, window, title=title)
-    show(
-        figure,
-        f"The photograph under the walls of its windows: {listing(images)}.",
-    )
+    show(figure, f"The photograph under the walls of its windows: {listing(images)}.")
 
 
 def mosaics(maps: dict[str, Tensor]) -> None:
