@@ -19,7 +19,7 @@ import base64
 import io
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -69,6 +69,21 @@ def shades(name: str, shares: Tensor) -> list[list[str]]:
     """
     pixels = colormaps[name](shares.numpy(), bytes=True)[..., :3].tolist()
     return [["#" + bytes(pixel).hex() for pixel in row] for row in pixels]
+
+
+def runs(rows: Iterable[list]) -> Iterator[tuple]:
+    """Equal rows as one, and in them equal neighbours as one: (row, column, rows, columns, value).
+
+    So a grid of few values takes few rectangles.
+    """
+    top = 0
+    for row, same in groupby(rows):
+        height, left = len(list(same)), 0
+        for value, equal in groupby(row):
+            width = len(list(equal))
+            yield top, left, height, width, value
+            left += width
+        top += height
 
 
 def short(number: int) -> str:
@@ -174,8 +189,8 @@ class Drawing:
         y: float,
         width: float,
         height: float | None = None,
-        rows: Sequence[Part] = (Part(),),
-        columns: Sequence[Part] = (Part(),),
+        rows: int | Sequence[Part] = 1,
+        columns: int | Sequence[Part] = 1,
         cells: Sequence[Part] | None = None,
         drag: Sequence[Drag] = (),
         follow: bool = False,
@@ -187,7 +202,7 @@ class Drawing:
         Args:
             panel: the field's name, unlike all others in the picture.
             width, height: of a place, in pixels; squares by default.
-            rows, columns: a `Part` for each, or one for all of a single one.
+            rows, columns: how many, or a `Part` for each.
             cells: a `Part` for each place, row by row, or none.
             drag: what dragging changes.
             follow: whether the pointer sets what a click sets.
@@ -195,6 +210,7 @@ class Drawing:
         Raises:
             ValueError: cells that are not rows times columns.
         """
+        rows, columns = ([Part()] * n if isinstance(n, int) else n for n in (rows, columns))
         if cells is not None and len(cells) != len(rows) * len(columns):
             raise ValueError(
                 f"cells must be {len(rows)} x {len(columns)} parts, got {len(cells)} in {panel!r}"
@@ -351,7 +367,8 @@ class Drawing:
             longest = max(len(t) for row in texts for t in row)
             size = min(13, 0.48 * cell, 1.25 * cell / max(longest, 1)) if size is None else size
         if keys is None:
-            self._fill_runs(x, y, cell, fills)
+            for i, j, rows, columns, fill in runs(fills):
+                self.rect(x + j * cell, y + i * cell, columns * cell, rows * cell, fill)
         if cell >= 9 and gaps and keys is None:
             for i in range(1, H):
                 self.line(x, y + i * cell, x + W * cell, y + i * cell, WHITE, 1)
@@ -375,20 +392,6 @@ class Drawing:
             self.rect(
                 x + j * cell, y + i * cell, columns * cell, rows * cell, stroke=colour, line=3.2
             )
-
-    def _fill_runs(self, x, y, cell, fills) -> None:
-        H, W = len(fills), len(fills[0])
-        top = 0
-        for i in range(1, H + 1):  # equal rows are one row, neighbours of one colour one rectangle
-            if i < H and fills[i] == fills[top]:
-                continue
-            row, left = fills[top], 0
-            for j in range(1, W + 1):
-                if j == W or row[j] != row[left]:
-                    place = x + left * cell, y + top * cell
-                    self.rect(*place, (j - left) * cell, (i - top) * cell, row[left])
-                    left = j
-            top = i
 
     def svg(self) -> str:
         """The picture as SVG, on the page's paper, with its caption for screen readers."""
