@@ -1,8 +1,8 @@
 """Pictures under the hand, in a real browser and without Jupyter: hover, click, drag, keys, motion.
 
 The front-end module of the widgets runs in an empty page; behind it stands the widget itself, here.
-What lights up must be what `Drawing.lit` says, and what a click, a drag or a key changes must be
-what the drawing says of that place. tests/test_browser.py shows the same widgets in notebooks.
+What lights up must be what `lit_by` says, and what a click, a drag or a key changes must be what
+the drawing says of that place. tests/test_browser.py shows the same widgets in notebooks.
 """
 
 import random
@@ -18,6 +18,7 @@ pytest.importorskip("anywidget")
 
 import torch  # noqa: E402
 from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
+from drawing_reader import lit_by, part_at  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
@@ -226,7 +227,7 @@ def hover_everywhere(hand: Hand) -> None:
         if not on_top(drawing, place) or place[0] in follows:
             continue
         hand.hover(*place)
-        wanted = drawing.lit(*place)
+        wanted = lit_by(drawing, *place)
         assert hand.lit() == wanted, f"on {place}"
         linked += len({panel for panel, *_ in wanted}) > 1
     assert linked, "nothing lights up in another panel"
@@ -243,7 +244,7 @@ def click_everywhere(hand: Hand) -> None:
             continue
         hand.click(*place)
         hand.settle()
-        after, sets = explorer.state, drawing.place(*place).sets
+        after, sets = explorer.state, part_at(drawing, *place).sets
         explorer.touch(**start)
         explorer.touch(**sets)
         assert after == explorer.state, f"a click on {place}"
@@ -288,7 +289,7 @@ def click_times(hand: Hand) -> float:
     places = [
         place
         for place in some_places(hand.explorer.drawing, 9)
-        if on_top(hand.explorer.drawing, place) and hand.explorer.drawing.place(*place).sets
+        if on_top(hand.explorer.drawing, place) and part_at(hand.explorer.drawing, *place).sets
     ]
     for place in places[:9]:
         x, y = hand.at(*place)
@@ -344,13 +345,13 @@ def test_the_keyboard(name, open_page):
         hand.settle()  # some panels follow
         row = min(max(row + down, 0), rows - 1)
         column = min(max(column + right, 0), columns - 1)
-        assert hand.lit() == explorer.drawing.lit(panel, row, column)
+        assert hand.lit() == lit_by(explorer.drawing, panel, row, column)
         option = page.locator(f'[data-panel="{panel}"] [role=option]')
-        said = explorer.drawing.place(panel, row, column).name
+        said = part_at(explorer.drawing, panel, row, column).name
         assert option.get_attribute("aria-label") == said
         field = page.locator(f'[data-panel="{panel}"]')
         assert field.get_attribute("aria-activedescendant") == option.get_attribute("id")
-    sets = explorer.drawing.place(panel, row, column).sets
+    sets = part_at(explorer.drawing, panel, row, column).sets
     before = explorer.state
     page.keyboard.press("Enter")
     hand.settle()
@@ -505,7 +506,7 @@ def test_a_stored_picture_lights_up_by_itself(name, open_page):
         for place in some_places(explorer.drawing):
             if on_top(explorer.drawing, place):
                 hand.hover(*place)
-                assert hand.lit() == explorer.drawing.lit(*place)
+                assert hand.lit() == lit_by(explorer.drawing, *place)
         page.locator(".swin-field").first.focus()
         page.keyboard.press("ArrowRight")
         assert len(hand.lit()) > 1

@@ -226,26 +226,6 @@ class Drawing:
             self.polygon([(x - half, y), (x, y - half), (x + half, y), (x, y + half)], colour)
         self.touch(panel, x - 8, y - 8, 16, rows=(Part(name=panel),), drag=drag)
 
-    def place(self, panel: str, row: int = 0, column: int = 0) -> Part:
-        """What a place of a field says.
-
-        Raises:
-            KeyError: there is no such field.
-        """
-        return _place(self.fields()[panel], row, column)
-
-    def lit(self, panel: str, row: int = 0, column: int = 0) -> set[tuple[str, int, int]]:
-        """The places that light up, as (panel, row, column), when the pointer is on this one."""
-        about = self.place(panel, row, column).about
-        found = {(panel, row, column)}
-        for name, shape in self.fields().items():
-            for i in range(len(shape["rows"])):
-                for j in range(len(shape["columns"])):
-                    other = _place(shape, i, j).about
-                    if about and other and (about <= other or other <= about):
-                        found.add((name, i, j))
-        return found
-
     def fields(self) -> dict[str, dict]:
         """What was drawn by `touch`, by its panel."""
         return {shape["panel"]: shape for kind, shape in self.shapes if kind == "field"}
@@ -463,15 +443,6 @@ class Drawing:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
-
-
-def _place(shape: dict, row: int, column: int) -> Part:
-    parts = [shape["rows"][row], shape["columns"][column]]
-    if shape["cells"] is not None:
-        parts.append(shape["cells"][row * len(shape["columns"]) + column])
-    sets = {name: value for one in parts for name, value in one.sets.items()}
-    about = frozenset().union(*(one.about for one in parts))
-    return Part(about, sets, ", ".join(one.name for one in parts if one.name))
 
 
 def on(fill: str) -> str | None:
