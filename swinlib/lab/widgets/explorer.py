@@ -195,21 +195,18 @@ class Explorer(anywidget.AnyWidget):
         """Back to the state that the widget began with."""
         self.set(**self._start)
 
+    def picture(self, state: dict) -> Drawing:
+        """The picture of a state; overridden where `draw` is told more than the controls say."""
+        return type(self).draw(**state)
+
     @property
     def drawing(self) -> Drawing:
         """The picture of the present state."""
-        return type(self).draw(**self.state)
+        return self.picture(self.state)
 
     def still_drawing(self) -> Drawing:
         """The picture for pages without a kernel: see `Drawing.page_svg` and `Drawing.still`."""
-        moved = {name: part.value for name, part in self.parts.items() if name in self.still}
-        for name in moved:
-            self.parts[name].value = self.still[name]
-        try:
-            return self.drawing
-        finally:
-            for name, value in moved.items():
-                self.parts[name].value = value
+        return self.picture(self.state | self.still)
 
     def save(self, path: str | Path) -> None:
         """Write the picture as a file; its ending says which kind, .svg or .png.

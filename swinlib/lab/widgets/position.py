@@ -359,6 +359,5 @@ class PositionExplorer(Explorer):
         last = window_rows * window_columns - 1
         return {"query": (0, last), "key": (0, last)}
 
-    @property
-    def drawing(self) -> Drawing:
-        return draw_relative_position(**self.state, table=self.table)
+    def picture(self, state):
+        return draw_relative_position(**state, table=self.table)

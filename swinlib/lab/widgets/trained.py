@@ -499,8 +499,6 @@ class TrainedAttentionExplorer(Explorer):
         heads = layer.blocks[0].attn.num_heads
         return {"block": (1, len(layer.blocks)), "head": (0, heads - 1)}
 
-    @property
-    def drawing(self) -> Drawing:
-        state = self.state
+    def picture(self, state):
         seen = self.seen(state["picture"])
         return draw_trained_attention(seen, **state, class_names=self.class_names)
