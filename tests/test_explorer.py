@@ -279,13 +279,11 @@ def test_a_still_may_show_more_than_the_beginning():
 
 
 def test_every_widget_is_exported():
-    assert len(widgets.__all__) == len(set(widgets.__all__)) >= 18
+    assert len(widgets.__all__) >= 10
     for name in widgets.__all__:
         thing = getattr(widgets, name)
         assert thing.__name__ == name
-        if isinstance(thing, type):
-            assert issubclass(thing, Explorer) and "controls" in vars(thing)
-            assert thing.draw.__name__ in widgets.__all__
+        assert issubclass(thing, Explorer) and "controls" in vars(thing)
     assert set(widgets.__all__) <= set(dir(widgets))
     with pytest.raises(AttributeError, match="NoSuchExplorer"):
         widgets.NoSuchExplorer  # noqa: B018
