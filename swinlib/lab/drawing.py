@@ -29,6 +29,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from matplotlib import colormaps
 from matplotlib import image as mpl_image
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
@@ -52,7 +53,7 @@ SCRIPT = Path(__file__).parent / "widgets" / "touch.js"
 @cache
 def hex_colour(colour: str, strength: float = 1.0) -> str:
     """A colour mixed with white, as #rrggbb."""
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in tint(colour, strength))
+    return to_hex(tint(colour, strength))
 
 
 @cache

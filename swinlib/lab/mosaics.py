@@ -279,15 +279,15 @@ def record(
     Returns:
         What was written: what `measure` says of as many canvases, and how it came about.
     """
-    losses = []
-    model = train(
-        JOBS[name], data, steps, seed=seed, on_step=lambda state: losses.append(state), **how
-    )
+    states = []
+    model = train(JOBS[name], data, steps, seed=seed, on_step=states.append, **how)
+    losses = torch.tensor([state["loss"] for state in states], dtype=torch.float64)
     entry = {
-        "job": name, "seed": seed, "steps": steps, "parameters": _count(model),
-        "seconds": round(losses[-1]["seconds"]), "pictures": data.label,
+        "job": name, "seed": seed, "steps": steps,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "seconds": round(states[-1]["seconds"]), "pictures": data.label,
         "class_names": list(data.class_names), "mean": data.mean, "std": data.std,
-        "losses": [round(loss, 3) for loss in _means([state["loss"] for state in losses], 50)],
+        "losses": [round(part.mean().item(), 3) for part in losses.split(50)],
     } | measure(model, data, canvases)  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     if JOBS[name].keep and seed == 0:
@@ -295,17 +295,6 @@ def record(
         save_file(weights, folder / f"{name}_seed{seed}.safetensors")
     write_atomically(folder / f"{name}_seed{seed}.json", f"{json.dumps(entry)}\n".encode())
     return entry
-
-
-def _count(model) -> int:
-    return sum(weight.numel() for weight in model.parameters())
-
-
-def _means(numbers: list[float], size: int) -> list[float]:
-    return [
-        sum(part) / len(part)
-        for part in (numbers[i : i + size] for i in range(0, len(numbers), size))
-    ]
 
 
 def read_recorded(folder) -> dict[str, list[dict]]:

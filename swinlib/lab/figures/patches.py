@@ -127,8 +127,9 @@ def _half_size(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, 2)
 
 
-def _with_gaps(patches: Tensor, gap: int = 6) -> Tensor:
+def _with_gaps(patches: Tensor) -> Tensor:
     """(rows, columns, 3, P, P) to one picture (3, H, W) with white between the patches."""
+    gap = 6  # pixels
     rows, columns, channels, P, _ = patches.shape
     canvas = torch.ones(channels, rows * (P + gap) - gap, columns * (P + gap) - gap)
     for i in range(rows):

@@ -23,15 +23,14 @@ def banner(text: str) -> None:
     show(figure, f"In white on orange: {text}")
 
 
-def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
+def picture_grid(images: Tensor, titles: list[str]) -> None:
     """Small pictures in rows, each under its title.
 
     Args:
         images: (N, 3, H, W) uint8.
         titles: N of them.
-        columns: pictures in a row.
-        width: of one picture, in inches.
     """
+    columns, width = 10, 0.95  # inches
     rows = -(-len(images) // columns)
     lines = max(title.count("\n") + 1 for title in titles)
     height = width + 0.17 * lines + 0.05
@@ -250,13 +249,12 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
     )
 
 
-def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
+def confusion(matrix: Tensor, names: tuple[str, ...]) -> None:
     """The confusion matrix, each row as shares of that class.
 
     Args:
         matrix: (classes, classes) of counts; row: what it is, column: what it was taken for.
         names: of the classes.
-        title: above it.
     """
     shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
     figure, ax = plt.subplots(figsize=(6.2, 5.4), layout="constrained")
@@ -269,7 +267,7 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
                 ax.text(j, i, percent, ha="center", va="center", color=colour, size=8)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
-    ax.set(xlabel="taken for", ylabel="is", title=title or "of each class, per cent taken for …")
+    ax.set(xlabel="taken for", ylabel="is", title="of each class, per cent taken for …")
     ax.tick_params(length=0)
     show(
         figure,

@@ -24,6 +24,7 @@ from swinlib.lab.style import (
     titled,
 )
 
+PATCH = 4  # pixels along a token's side
 # Lines over a photograph: white on black, so that they show on light and on dark.
 WALLS = (("black", 2.4), ("white", 1.1))
 GLOBAL = {"color": ACCENT, "marker": "o", "label": "global (MSA)"}
@@ -33,7 +34,7 @@ WINDOWS = {"color": CALM, "marker": "s", "label": "in windows (W-MSA)"}
 def draw_photograph(
     ax: Axes,
     image: Tensor,
-    patch: int = 4,
+    patch: int,
     window: int | None = None,
     token: tuple[int, int] | None = None,
     title: str = "",
@@ -60,24 +61,21 @@ def draw_photograph(
     bare(ax)
 
 
-def looks_at(
-    image: Tensor, seen: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
-) -> None:
+def looks_at(image: Tensor, seen: dict[str, Tensor], token: tuple[int, int], window: int) -> None:
     """The photograph once for each kind of attention, faded where the framed token does not look.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels.
-        seen: title to (H/patch, W/patch) of bool.
+        seen: title to (H/4, W/4) of bool.
         token: (row, column) that looks.
         window: tokens along a window's side; walls are drawn where not everything is seen.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(len(seen), width=2.7, height=3.9)
     for ax, (title, where) in zip(axes, seen.items(), strict=True):
         kept = torch.where(where, 1.0, 0.3)
-        kept = kept.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+        kept = kept.repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
         walls = None if where.all() else window
-        draw_photograph(ax, 1 - kept * (1 - image), patch, walls, token, title)
+        draw_photograph(ax, 1 - kept * (1 - image), PATCH, walls, token, title)
     show(
         figure,
         f"The photograph {len(seen)} times, with the token at row {token[0]}, column {token[1]} "
@@ -269,26 +267,23 @@ def _log_sides(ax: Axes, sides: list[int], ylabel: str, title: str) -> None:
     ax.grid(axis="y", color="#dddddd", linewidth=0.8)
 
 
-def padding(
-    image: Tensor, size: tuple[int, int], real: Tensor, window: int, patch: int = 4
-) -> None:
+def padding(image: Tensor, size: tuple[int, int], real: Tensor, window: int) -> None:
     """A padded photograph under its windows, and how many real tokens each window holds.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels, padded.
         size: (h, w), the map before padding, in tokens; what lies beyond is hatched.
-        real: (H/(patch*window), W/(patch*window)), real tokens in each window.
+        real: (H/(4*window), W/(4*window)), real tokens in each window.
         window: in tokens.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(2, width=3.3)
-    H, W = image.shape[1] // patch, image.shape[2] // patch
+    H, W = image.shape[1] // PATCH, image.shape[2] // PATCH
     h, w = size
     for place, width, height in (((w, 0), W - w, H), ((0, h), w, H - h)):
         axes[0].add_patch(
             Rectangle(place, width, height, facecolor="none", edgecolor="white", hatch="////", lw=0)
         )
-    draw_photograph(axes[0], F.avg_pool2d(image, patch), 1, window)  # a token's mean colour
+    draw_photograph(axes[0], F.avg_pool2d(image, PATCH), 1, window)  # a token's mean colour
     axes[0].set_title(f"{H} x {W} tokens, padding hatched", fontsize=10)
     draw_grid(axes[1], real, shades=real.float().sqrt(), cmap="cividis", vmin=0, vmax=window)
     axes[1].set_title(f"real tokens in each window, of {window**2}", fontsize=10)
@@ -319,19 +314,18 @@ def share_to_padding(share: Tensor) -> None:
 
 
 def looks_for(
-    image: Tensor, weights: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
+    image: Tensor, weights: dict[str, Tensor], token: tuple[int, int], window: int
 ) -> None:
     """A photograph with one framed token, and where its attention goes, by kind of attention.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels.
-        weights: title to (H/patch, W/patch) of attention weights; exactly 0 means cannot look.
+        weights: title to (H/4, W/4) of attention weights; exactly 0 means cannot look.
         token: (row, column) that looks.
         window: tokens along a window's side.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(1 + len(weights), width=2.6, height=3.8)
-    draw_photograph(axes[0], image, patch, window, token, "one token and the walls")
+    draw_photograph(axes[0], image, PATCH, window, token, "one token and the walls")
     scale = PowerNorm(0.5, 0, 1)
     for ax, (title, map_) in zip(axes[1:], weights.items(), strict=True):
         colours = torch.tensor(colormaps["viridis"](scale((map_ / map_.max()).numpy()))[..., :3])
@@ -350,17 +344,16 @@ def looks_for(
     )
 
 
-def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) -> None:
+def the_same_to_windows(images: dict[str, Tensor], window: int) -> None:
     """Photographs side by side under the walls of their windows.
 
     Args:
         images: title to (3, H, W) from 0 to 1, in pixels.
         window: tokens along a window's side.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(len(images), width=2.7, height=3.9)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
-        draw_photograph(ax, image, patch, window, title=title)
+        draw_photograph(ax, image, PATCH, window, title=title)
     show(figure, f"The photograph under the walls of its windows: {listing(images)}.")
 
 
