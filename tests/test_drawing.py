@@ -251,13 +251,6 @@ def test_svg_carries_it_and_png_does_not(touched):
     assert touched.png() == bare.png()
 
 
-def test_a_stored_picture_is_whole(touched):
-    root = ET.fromstring(touched.page_svg())
-    script = root.find(f"{SVG}script").text
-    assert "touch(document.currentScript" in script and "import" not in script
-    assert "model." not in script  # nothing that needs a kernel
-
-
 def test_a_still_says_how_to_bring_it_to_life():
     drawing = Drawing(400, 100, "A sentence of some length, " * 5)
     height = mpl_image.imread(io.BytesIO(drawing.still("Run this cell.", 1)), format="png").shape[0]

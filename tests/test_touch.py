@@ -22,9 +22,9 @@ from drawing_reader import lit_by, part_at  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
-from swinlib.lab.drawing import SCRIPT, WHITE, Drawing, part  # noqa: E402
+from swinlib.lab.drawing import WHITE, Drawing, part  # noqa: E402
 from swinlib.lab.style import CALM  # noqa: E402
-from swinlib.lab.widgets.explorer import Explorer  # noqa: E402
+from swinlib.lab.widgets.explorer import SCRIPT, Explorer  # noqa: E402
 
 CHROMIUM = find_browser()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser to touch pictures in")
@@ -492,25 +492,6 @@ def test_the_roll_is_seen(open_page):
     assert page.evaluate("() => document.getAnimations().length") == 0
 
 
-# --- without a kernel -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["ShiftMaskExplorer", "PositionExplorer"])
-def test_a_stored_picture_lights_up_by_itself(name, open_page):
-    page, explorer = open_page(), MAKERS[name]()
-    with no_problems(page):
-        page.set_content(f"<p>before</p>{explorer.drawing.page_svg()}<p>after</p>")
-        hand = Hand.__new__(Hand)
-        hand.page, hand.explorer = page, explorer
-        for place in some_places(explorer.drawing):
-            if on_top(explorer.drawing, place):
-                hand.hover(*place)
-                assert hand.lit() == lit_by(explorer.drawing, *place)
-        page.locator(".swin-field").first.focus()
-        page.keyboard.press("ArrowRight")
-        assert len(hand.lit()) > 1
-
-
 def test_the_page_gives_the_colours(open_page):
     """On a dark page a picture is no white block, and its letters are light."""
     page = open_page()
@@ -521,7 +502,7 @@ def test_the_page_gives_the_colours(open_page):
     drawing.text(20, 25, "b", fill=CALM)
     drawing.touch("square", 0, 0, 10, None, [part("square", square=1)])
     colours = "--swin-paper:#101010;--swin-ink:#eeeeee;--swin-calm:#56b4e9"
-    page.set_content(f'<div style="{colours}">{drawing.page_svg()}</div>')
+    page.set_content(f'<div style="{colours}">{drawing.svg()}</div>')
     colour = "e => getComputedStyle(e).fill"
     found = page.locator("svg > rect").evaluate_all(f"all => all.map({colour})")
     assert found == ["rgb(16, 16, 16)", "rgb(255, 0, 0)", "rgb(16, 16, 16)"]

@@ -86,7 +86,7 @@ def build(folder: Path) -> int:
 
 def hand(folder: Path) -> None:
     """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
-    from swinlib.lab.drawing import SCRIPT
+    from swinlib.lab.widgets.explorer import SCRIPT
 
     words = SCRIPT.read_text(encoding="utf-8")
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")

@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import groupby
-from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from matplotlib import colormaps
@@ -47,7 +46,6 @@ STYLE = (
     f".swin-calm{{fill:var(--swin-calm,{CALM})}}"
     "</style>"
 )
-SCRIPT = Path(__file__).parent / "widgets" / "touch.js"
 
 
 @cache
@@ -400,20 +398,6 @@ class Drawing:
                 parts.append("</g>")
         parts += map(_svg_field, fields)
         return "".join(parts) + "</svg>"
-
-    def page_svg(self) -> str:
-        """The picture for a web page: by itself, without a kernel, it lights up under the pointer.
-
-        It is to stand in the page itself; within ``<img>`` no script runs, and it is a still.
-        """
-        hover, _ = SCRIPT.read_text(encoding="utf-8").split("// --- with a kernel")
-        call = "touch(document.currentScript.closest('svg'));"
-        script = f"<script>(() => {{\n{hover}{call}\n}})();</script>"
-        if "]]>" in script or "</script" in script[:-9]:
-            raise AssertionError(f"{SCRIPT.name} cannot stand within a script element")
-        script = script.replace("<script>", "<script>//<![CDATA[\n")
-        script = script.replace("</script>", "\n//]]></script>")
-        return self.svg().removesuffix("</svg>") + script + "</svg>"
 
     def still(self, words: str, scale: float = 1.5) -> bytes:
         """The picture as PNG with its caption below, and a line that says how to bring it to life.
