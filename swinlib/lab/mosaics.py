@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from swinlib.lab.dense import first_weights, fit, places
+from swinlib.lab.dense import first_weights, fit, places, recorded_entries
 from swinlib.model import SwinTransformer
 from swinlib.patches import image_to_patches, patches_to_image
 from swinlib.pyramid import SwinSegmenter
@@ -303,15 +303,10 @@ def read_recorded(folder) -> dict[str, list[dict]]:
     Raises:
         FileNotFoundError: there is none in the folder.
     """
-    found = {}
-    for name in JOBS:
-        for path in sorted(Path(folder).glob(f"{name}_seed*.json")):
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            counts = {key: torch.tensor(entry[key]) for key in COUNTS}
-            found.setdefault(name, []).append(entry | counts)
-    if not found:
-        raise FileNotFoundError(f"folder={str(folder)!r} holds no recorded mosaics")
-    return found
+    return {
+        name: [entry | {key: torch.tensor(entry[key]) for key in COUNTS} for entry in entries]
+        for name, entries in recorded_entries(folder, JOBS, "mosaics").items()
+    }
 
 
 def load_recorded(folder, name: str = "pyramid", seed: int = 0) -> SwinSegmenter:
