@@ -26,10 +26,9 @@ from swinlib.lab import widgets  # noqa: E402
 from swinlib.lab.drawing import Drawing  # noqa: E402
 from swinlib.lab.widgets.explorer import Choice, Number  # noqa: E402
 
-CHROMIUM = browser.find_browser()
 pytestmark = [
     pytest.mark.skipif(
-        CHROMIUM is None,
+        browser.find_browser() is None,
         reason="no browser, so the widgets are not tested in one: on Debian, apt install chromium",
     ),
     pytest.mark.skipif(not hasattr(os, "killpg"), reason="ends servers by their process group"),
@@ -45,15 +44,13 @@ VISITS += [("notebook", WHOLE, True)]
 
 
 @pytest.fixture(scope="module")
-def visits(request, tmp_path_factory):
+def visits(request, tmp_path_factory, chromium):
     """One browser, and a server of each kind when it is first asked for."""
     items = [item for item in request.session.items if item.originalname == "test_explorers_follow"]
     order = [tuple(item.callspec.params.values()) for item in items]
     folder = tmp_path_factory.mktemp("servers")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
-        with chromium, browser.Visits(chromium, folder, order) as visits:
-            yield visits
+    with browser.Visits(chromium, folder, order) as visits:
+        yield visits
 
 
 def test_every_explorer_is_in_a_notebook():

@@ -13,11 +13,11 @@ from functools import cache
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
+pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
 pytest.importorskip("anywidget")
 
 import torch  # noqa: E402
-from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
+from browser import dragged, find_browser, on_top, steps_of  # noqa: E402
 from drawing_reader import lit_by, part_at  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
@@ -26,8 +26,7 @@ from swinlib.lab.drawing import WHITE, Drawing, part  # noqa: E402
 from swinlib.lab.style import CALM  # noqa: E402
 from swinlib.lab.widgets.explorer import SCRIPT, Explorer  # noqa: E402
 
-CHROMIUM = find_browser()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser to touch pictures in")
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no browser to touch pictures in")
 
 SYNCED = ("svg", "caption", "panel", "answers")  # in this order: an answer comes last
 SECONDS = 10  # until the page has followed; test machines are busy
@@ -123,13 +122,6 @@ class Hand:
         )
         assert shown, "the page shows another picture"
         assert self.page.locator("figcaption").text_content() == self.explorer.caption
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as chromium:
-            yield chromium
 
 
 @pytest.fixture
