@@ -13,6 +13,11 @@ def text_at(drawing: Drawing, x: float, y: float) -> str | None:
     return None
 
 
+def label(number: int) -> str:
+    """What stands on a token; of padding the number is negative."""
+    return "pad" if number < 0 else str(number)
+
+
 def covering(drawing: Drawing, x: float, y: float) -> list[dict]:
     """The filled rectangles at (x, y), the topmost first."""
     return [
