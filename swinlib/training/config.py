@@ -20,10 +20,6 @@ from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
 FREEZE = ("backbone", "all_but_norms")  # or a number of stages: see finetune.py
-# Fields of older versions, which recorded runs still name.
-RETIRED = {"randaugment_group"}
-RENAMED = {"average_decay": "ema_decay", "average_every": "ema_every"}
-
 LARGEST = sys.float_info.max
 
 # --------------------------------------------------------------------- rules for single fields
@@ -274,14 +270,8 @@ class TrainConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict:
-        """The fields as plain values, ready for JSON; `from_dict` reads them back."""
+        """The fields as plain values, ready for JSON; ``TrainConfig(**fields)`` reads them back."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict) -> "TrainConfig":
-        """The opposite of `to_dict`; also reads what older versions wrote."""
-        kept = {name: value for name, value in fields.items() if name not in RETIRED}
-        return cls(**{RENAMED.get(name, name): value for name, value in kept.items()})
 
     def identity(self) -> dict:
         """The fields that two parts of one run must have in common, as JSON gives them back."""
