@@ -4,7 +4,7 @@ In three lines::
 
     swin_tiny(weights="imagenet1k")         # downloaded once
     published.CHECKPOINTS["swin_tiny_patch4_window7_224"].top1
-    print(*published.CHECKPOINTS.values(), sep="\n")  # the list
+    for c in published.CHECKPOINTS.values(): print(c)
 
 Sources: microsoft/Swin-Transformer, MODELHUB.md (accuracies, addresses), data/build.py and configs/
 (preprocessing); torchvision.models.swin_transformer (its own three). Accuracies are those told
