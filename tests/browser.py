@@ -550,7 +550,7 @@ class LiveExplorer:
         return self.page.page.evaluate("() => document.activeElement.dataset.panel")
 
     def lit(self) -> set[tuple[str, int, int]]:
-        """The places that are lit up, as `Drawing.lit` names them."""
+        """The places that are lit up, as `lit_by` names them."""
         found = [
             place.rsplit(" ", 2)
             for place in self.page.page.evaluate("cell => swin.lit(cell)", self.cell)
