@@ -101,12 +101,12 @@ def check_size(name: str, value):
     return value
 
 
-def check_number(name: str, value, minimum: float = 0.0) -> None:
-    """Refuse what is not a finite number from `minimum` up."""
+def check_number(name: str, value) -> None:
+    """Refuse what is not a finite number from 0 up."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not isfinite(value) or value < minimum:
-        raise ValueError(f"{name} must be finite and at least {minimum:g}, got {value!r}")
+    if not isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
 
 
 def check_rate(name: str, rate) -> float:

@@ -4,7 +4,7 @@ In three lines::
 
     swin_tiny(weights="imagenet1k")         # downloaded once
     published.CHECKPOINTS["swin_tiny_patch4_window7_224"].top1
-    print(published.table())                # the list
+    for c in published.CHECKPOINTS.values(): print(c)
 
 Sources: microsoft/Swin-Transformer, MODELHUB.md (accuracies, addresses), data/build.py and configs/
 (preprocessing); torchvision.models.swin_transformer (its own three). Accuracies are those told
@@ -291,13 +291,3 @@ def _sha256(file):
         while piece := opened.read(2**20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def table() -> str:
-    """All checkpoints, a line for each."""
-    head = f"{'name':42}{'weights=':20}{'parameters':>12}{'pixels':>8}{'top-1':>8}  address"
-    lines = [
-        f"{c.name:42}{c.weights:20}{c.parameters:12,}{c.size:8}{c.top1 or '':>8}  {c.url}"
-        for c in _ALL
-    ]
-    return "\n".join([head, *lines])

@@ -26,9 +26,9 @@ from pathlib import Path
 import nbformat
 import torch
 
+import website
 from nbform import names_of, text
 from nbtool import conditions
-from swinlib.lab import widgets
 from swinlib.lab.drawing import Drag, Drawing
 from swinlib.lab.widgets.explorer import Choice, Explorer, Number
 
@@ -372,13 +372,13 @@ class NotebookPage:
         """The page's explorers from top to bottom, each with its twin in this process."""
         found = []
         for number, cell in enumerate(self.cells()):
-            if any(_explorer(output) for output in cell.get("outputs", [])):
+            if any(map(website.explorer_in, cell.get("outputs", []))):
                 found.append(LiveExplorer(self, number, self._twin(cell["source"])))
         return found
 
     def _twin(self, source: str) -> Explorer:
         """The explorer that a cell makes, made here, from what the kernel has where it needs it."""
-        names = [name for name in _names_from_before(source) if name != "torch"]
+        names = sorted(names_of(source)[1] - {"torch", *dir(builtins)})
         values = {"torch": torch}
         if names:
             path = str(self.server.folder / "names.pt")
@@ -460,7 +460,7 @@ def stored_explorers() -> dict[str, list[str]]:
     found = {}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         outputs = [o for c in json.loads(path.read_bytes())["cells"] for o in c.get("outputs", [])]
-        found[path.stem] = [name for name in map(_explorer, outputs) if name]
+        found[path.stem] = [name for name in map(website.explorer_in, outputs) if name]
     return found
 
 
@@ -470,7 +470,7 @@ def cells_for_explorers(cells: list[dict]) -> list[int]:
     for number, cell in reversed(list(enumerate(cells))):
         if cell["cell_type"] == "code":
             binds, needs = names_of(text(cell["source"]))
-            if binds & wanted or any(map(_explorer, cell["outputs"])):
+            if binds & wanted or any(map(website.explorer_in, cell["outputs"])):
                 found.insert(0, number)
                 wanted = (wanted - binds) | needs
     return found
@@ -490,27 +490,6 @@ def errors(cells: list[dict]) -> list[str]:
             elif output.get("name") == "stderr":
                 found.append(f"{cell['id']} on stderr: {output['text']}")
     return found
-
-
-def _explorer(output: dict) -> str | None:
-    """The name of the explorer that an output shows."""
-    data = output.get("data", {})
-    name = "".join(data.get("text/plain", "")).removesuffix("()")
-    shown = "application/vnd.jupyter.widget-view+json" in data and name in widgets.__all__
-    return name if shown else None
-
-
-def _names_from_before(source: str) -> list[str]:
-    """Names that a cell reads and does not make itself."""
-    tree = ast.parse(source)
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    made = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    made |= {alias.asname or alias.name for node in ast.walk(tree) for alias in _aliases(node)}
-    return sorted({node.id for node in names} - made - set(dir(builtins)))
-
-
-def _aliases(node: ast.AST) -> list[ast.alias]:
-    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
 
 
 # --- an explorer in the page ----------------------------------------------------------------------
@@ -571,7 +550,7 @@ class LiveExplorer:
         return self.page.page.evaluate("() => document.activeElement.dataset.panel")
 
     def lit(self) -> set[tuple[str, int, int]]:
-        """The places that are lit up, as `Drawing.lit` names them."""
+        """The places that are lit up, as `lit_by` names them."""
         found = [
             place.rsplit(" ", 2)
             for place in self.page.page.evaluate("cell => swin.lit(cell)", self.cell)

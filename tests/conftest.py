@@ -10,7 +10,7 @@ from swinlib.lab import showing
 
 # On small tensors more threads cost time, and a lot of it where cores are shared.
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for training, and for the processes of tests
+os.environ["OMP_NUM_THREADS"] = "1"  # for training, and for the processes of tests
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,17 @@ def figures(monkeypatch):
     shown = []
     monkeypatch.setattr(showing, "picture", lambda figure, alt, *_: shown.append(figure) or alt)
     return shown
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser, for tests that are skipped where `find_browser` finds none."""
+    from browser import FLAGS, find_browser
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=find_browser(), args=FLAGS) as chromium:
+            yield chromium
 
 
 LINES = pytest.StashKey[list[str]]()

@@ -2,7 +2,7 @@
 
 import random
 
-from swinlib.lab.drawing import Drawing
+from swinlib.lab.drawing import Drawing, Part
 
 
 def text_at(drawing: Drawing, x: float, y: float) -> str | None:
@@ -11,6 +11,11 @@ def text_at(drawing: Drawing, x: float, y: float) -> str | None:
         if kind == "text" and s["anchor"] == "middle" and abs(s["x"] - x) + abs(s["y"] - y) < 0.01:
             return s["text"]
     return None
+
+
+def label(number: int) -> str:
+    """What stands on a token; of padding the number is negative."""
+    return "pad" if number < 0 else str(number)
 
 
 def covering(drawing: Drawing, x: float, y: float) -> list[dict]:
@@ -41,6 +46,30 @@ def cells(read, drawing: Drawing, x: float, y: float, cell: float, H: int, W: in
         [read(drawing, x + (j + 0.5) * cell, y + (i + 0.5) * cell) for j in range(W)]
         for i in range(H)
     ]
+
+
+def part_at(drawing: Drawing, panel: str, row: int = 0, column: int = 0) -> Part:
+    """What a place of a field says, as touch.js puts it together."""
+    field = drawing.fields()[panel]
+    parts = [field["rows"][row], field["columns"][column]]
+    if field["cells"] is not None:
+        parts.append(field["cells"][row * len(field["columns"]) + column])
+    sets = {name: value for one in parts for name, value in one.sets.items()}
+    about = frozenset().union(*(one.about for one in parts))
+    return Part(about, sets, ", ".join(one.name for one in parts if one.name))
+
+
+def lit_by(drawing: Drawing, panel: str, row: int = 0, column: int = 0) -> set:
+    """The places that light up, as (panel, row, column), when the pointer is on this one."""
+    about = part_at(drawing, panel, row, column).about
+    found = {(panel, row, column)}
+    for name, field in drawing.fields().items():
+        for i in range(len(field["rows"])):
+            for j in range(len(field["columns"])):
+                other = part_at(drawing, name, i, j).about
+                if about and other and (about <= other or other <= about):
+                    found.add((name, i, j))
+    return found
 
 
 def assert_on_the_page(drawing: Drawing) -> None:

@@ -1,5 +1,6 @@
 """A small model for tests: two stages, no drop path, and no parameter that is zero."""
 
+import torch
 from oracles import randomise
 
 from swinlib import SwinTransformer
@@ -17,3 +18,8 @@ SMALL = {
 def make_model(seed: int = 0, **options) -> SwinTransformer:
     """In evaluation mode; `options` in place of those above."""
     return randomise(SwinTransformer(**(SMALL | options)), seed).eval()
+
+
+def images(*shape, dtype=torch.float32) -> torch.Tensor:
+    """Noise, the same of a shape every time."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)).to(dtype)

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 from oracles import randomise, relative_error, window_attention
+from small_models import make_model
 from torch.optim.swa_utils import AveragedModel
 
 import swinlib
-from swinlib import SwinTransformer, SwinTransformerBlock, record_attention
+from swinlib import SwinTransformerBlock, record_attention
 
 # H, W, window, shift: no shift, shift, padding, unlike axes, one window on an axis
 MAPS = [
@@ -22,11 +23,6 @@ MAPS = [
     (3, 11, (7, 4), (3, 2)),
     (8, 8, (7, 7), (3, 3)),
 ]
-
-
-def make_model(**options):
-    options = {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4} | options
-    return randomise(SwinTransformer(num_classes=5, **options)).eval()
 
 
 @pytest.mark.parametrize("H, W, window, shift", MAPS)

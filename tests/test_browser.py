@@ -20,15 +20,15 @@ pytest.importorskip("notebook", reason="no Notebook 7 to show a notebook in a br
 
 import browser  # noqa: E402
 from browser import SETTLE, LiveExplorer, dragged, on_top, steps_of  # noqa: E402
+from drawing_reader import lit_by, part_at  # noqa: E402
 
 from swinlib.lab import widgets  # noqa: E402
 from swinlib.lab.drawing import Drawing  # noqa: E402
 from swinlib.lab.widgets.explorer import Choice, Number  # noqa: E402
 
-CHROMIUM = browser.find_browser()
 pytestmark = [
     pytest.mark.skipif(
-        CHROMIUM is None,
+        browser.find_browser() is None,
         reason="no browser, so the widgets are not tested in one: on Debian, apt install chromium",
     ),
     pytest.mark.skipif(not hasattr(os, "killpg"), reason="ends servers by their process group"),
@@ -44,20 +44,18 @@ VISITS += [("notebook", WHOLE, True)]
 
 
 @pytest.fixture(scope="module")
-def visits(request, tmp_path_factory):
+def visits(request, tmp_path_factory, chromium):
     """One browser, and a server of each kind when it is first asked for."""
     items = [item for item in request.session.items if item.originalname == "test_explorers_follow"]
     order = [tuple(item.callspec.params.values()) for item in items]
     folder = tmp_path_factory.mktemp("servers")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
-        with chromium, browser.Visits(chromium, folder, order) as visits:
-            yield visits
+    with browser.Visits(chromium, folder, order) as visits:
+        yield visits
 
 
 def test_every_explorer_is_in_a_notebook():
     shown = {name for names in EXPLORERS.values() for name in names}
-    assert shown == {name for name in widgets.__all__ if not name.startswith("draw")}
+    assert shown == set(widgets.__all__)
 
 
 @pytest.mark.parametrize(("app", "name", "whole"), VISITS)
@@ -165,10 +163,10 @@ def hover(explorer: LiveExplorer) -> None:
     """What lights up is what the drawing says, on a place that lights up as many panels as any."""
     drawing = explorer.twin.drawing
     still = [p for p in places(drawing) if not drawing.fields()[p[0]]["follow"]][:60]
-    panel, row, column = max(still, key=lambda place: len({p for p, *_ in drawing.lit(*place)}))
+    panel, row, column = max(still, key=lambda place: len({p for p, *_ in lit_by(drawing, *place)}))
     x, y = explorer.place(panel, row, column)
     explorer.page.page.mouse.move(x, y)
-    assert explorer.lit() == drawing.lit(panel, row, column), f"on {panel}, {row}, {column}"
+    assert explorer.lit() == lit_by(drawing, panel, row, column), f"on {panel}, {row}, {column}"
 
 
 def click(explorer: LiveExplorer) -> None:
@@ -177,10 +175,10 @@ def click(explorer: LiveExplorer) -> None:
     panel, row, column = next(
         place
         for place in places(drawing)
-        if (sets := drawing.place(*place).sets) and before != before | sets
+        if (sets := part_at(drawing, *place).sets) and before != before | sets
     )
     explorer.page.page.mouse.click(*explorer.place(panel, row, column))
-    explorer.follow(f"a click on {panel}", **drawing.place(panel, row, column).sets)
+    explorer.follow(f"a click on {panel}", **part_at(drawing, panel, row, column).sets)
 
 
 def places(drawing: Drawing):
@@ -230,10 +228,10 @@ def walk(explorer: LiveExplorer) -> None:
     field.focus()
     keys.press("ArrowRight")
     column = min(1, len(drawing.fields()[panel]["columns"]) - 1)
-    sets = drawing.place(panel, 0, column).sets
+    sets = part_at(drawing, panel, 0, column).sets
     if drawing.fields()[panel]["follow"]:
         explorer.follow(f"an arrow key in {panel}", may_stay=True, **sets)
-    assert explorer.lit() == explorer.twin.drawing.lit(panel, 0, column)
+    assert explorer.lit() == lit_by(explorer.twin.drawing, panel, 0, column)
     keys.press("Enter")
     explorer.follow(f"Enter in {panel}", may_stay=True, **sets)
     assert explorer.focused() == panel
@@ -329,7 +327,7 @@ def test_a_widget_is_a_picture_tomorrow(app, visits):
     page.page.evaluate(f"() => swin.visit({browser.OPEN}, {browser.RUN})")
     (explorer,) = page.explorers()
     explorer.page.page.mouse.click(*explorer.place("map", 1, 1))
-    explorer.follow("a click", **explorer.twin.drawing.place("map", 1, 1).sets)
+    explorer.follow("a click", **part_at(explorer.twin.drawing, "map", 1, 1).sets)
     page.save()
     page.close()
 

@@ -248,14 +248,12 @@ def test_the_page_is_told_all_of_every_control(toy):
 
 def test_files(toy, tmp_path):
     toy.set(size=9)
-    toy.save(tmp_path / "toy.svg")
     toy.save(str(tmp_path / "toy.png"))
-    assert (tmp_path / "toy.svg").read_text(encoding="utf-8") == toy.drawing.page_svg()
     assert (tmp_path / "toy.png").read_bytes() == toy.drawing.png()
-    for name in ("toy.pdf", "toy"):
-        with pytest.raises(ValueError, match=r"\.svg or \.png"):
+    for name in ("toy.svg", "toy"):
+        with pytest.raises(ValueError, match=r"path must end in \.png"):
             toy.save(tmp_path / name)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_still_is_left_behind(toy):
@@ -279,13 +277,11 @@ def test_a_still_may_show_more_than_the_beginning():
 
 
 def test_every_widget_is_exported():
-    assert len(widgets.__all__) == len(set(widgets.__all__)) >= 18
+    assert len(widgets.__all__) >= 10
     for name in widgets.__all__:
         thing = getattr(widgets, name)
         assert thing.__name__ == name
-        if isinstance(thing, type):
-            assert issubclass(thing, Explorer) and "controls" in vars(thing)
-            assert thing.draw.__name__ in widgets.__all__
+        assert issubclass(thing, Explorer) and "controls" in vars(thing)
     assert set(widgets.__all__) <= set(dir(widgets))
     with pytest.raises(AttributeError, match="NoSuchExplorer"):
         widgets.NoSuchExplorer  # noqa: B018

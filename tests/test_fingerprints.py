@@ -1,6 +1,7 @@
 """The neighbour-counting task, the small model that learns it, and the records."""
 
 import json
+import re
 from itertools import product
 from pathlib import Path
 
@@ -159,3 +160,18 @@ def test_the_figure(figures):
         f"{fp.by_place(shares['whole'][0])['beside a wall']:.2f}\n"
         in figures[-1].axes[0].get_xlabel()
     )
+
+
+def test_the_table_of_the_recorded_runs():
+    """In data/runs/README.md: a row for each variant, from its least seed to its best one."""
+    text = (RECORDED.parent / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \((.*)\) \| (\d) \| ([\d. to|]+) \|$", text, re.M)
+    wanted = []
+    for name, maps in fp.read_recorded(RECORDED).items():
+        found = [fp.by_place(right) for right in maps]
+        cells = []
+        for place in fp.PLACES:
+            ends = [f"{end(shares[place] for shares in found):.2f}" for end in (min, max)]
+            cells.append(" to ".join(dict.fromkeys(ends)))
+        wanted.append((name, fp.VARIANTS[name].title, str(len(maps)), " | ".join(cells)))
+    assert rows == wanted

@@ -13,6 +13,7 @@ import pytest
 import small_models
 import torch
 from oracles import effective_shift, official_keys, padded_size, randomise, relative_error
+from small_models import images
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -36,10 +37,6 @@ from swinlib import (
 
 def make_model(seed=0, **options):
     return small_models.make_model(seed, **options).train()
-
-
-def images(*shape, dtype=torch.float32):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)).to(dtype)
 
 
 # --- names and shapes -----------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from swinlib.lab import own
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    torch.set_num_threads(1)
     for name in ("SWINLIB_START", "SWINLIB_DATASET"):
         monkeypatch.delenv(name, raising=False)
 

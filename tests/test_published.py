@@ -140,7 +140,7 @@ def test_the_list_is_right():
         with torch.device("meta"):
             model = getattr(swinlib, c.model)(num_classes=c.num_classes, window_size=c.window_size)
         assert sum(p.numel() for p in model.parameters()) == c.parameters, c.name
-        assert c.url.endswith(".pth") and c.name in published.table()
+        assert c.url.endswith(".pth")
         assert c.resize is None or c.resize >= c.size
         assert published.find(c.model, c.name) == c
         assert published.find(c.model, c.weights) == c

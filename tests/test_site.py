@@ -13,23 +13,22 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
+pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
 for package in ("myst_nb", "sphinx_book_theme", "sphinx_copybutton", "ziamath"):
     pytest.importorskip(package, reason="what makes the web site is not installed")
 
-import browser  # noqa: E402
+from browser import OPEN, find_browser  # noqa: E402
 
 import swinlib  # noqa: E402
 import website  # noqa: E402
 from nbcompare import TOLERANCE, decode, lighter, thumbnail_distance  # noqa: E402
-from nbform import WIDGET_VIEW, text  # noqa: E402
+from nbform import text  # noqa: E402
 from swinlib import training  # noqa: E402
 from swinlib.lab.style import setup  # noqa: E402
 from swinlib.lab.widgets.shift import ShiftMaskExplorer  # noqa: E402
 
-CHROMIUM = browser.find_browser()
 needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no browser to walk the site in: on Debian, apt install chromium"
+    find_browser() is None, reason="no browser to walk the site in: on Debian, apt install chromium"
 )
 DESK, TELEPHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 LESSONS = [path.stem for path in website.notebooks()]
@@ -44,14 +43,6 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     assert website.build(folder) == 0, "Sphinx warned"
     return folder / "html"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browsing = playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
-        with browsing:
-            yield browsing
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +83,7 @@ def opened(chromium, address, path, **options):
 
     options = {"viewport": DESK, "color_scheme": "light"} | options
     with chromium.new_context(permissions=["clipboard-read"], **options) as context:
-        context.set_default_timeout(1000 * browser.OPEN)
+        context.set_default_timeout(1000 * OPEN)
         context.route(re.compile(""), decide)
         page = context.new_page()
         page.on("console", lambda m: m.type == "error" and problems.append(f"console: {m.text}"))
@@ -132,22 +123,14 @@ def test_walk(name, visit):
 def shows_all_of(page, notebook):
     """Every code cell with its button, every stored picture once, and every explorer as SVG."""
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    shown = [output.get("data", {}) for cell in code for output in cell["outputs"]]
-    drawn = sum(is_explorer(data) for data in shown)
-    pictures = sum("image/png" in data for data in shown)
+    outputs = [output for cell in code for output in cell["outputs"]]
+    drawn = sum(website.explorer_in(output) is not None for output in outputs)
+    pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert page.locator(".cell_input").count() == len(code)
     assert page.locator(".cell_input .copybtn").count() == len(code)
     assert page.locator(".cell_output .copybtn").count() == 0
     assert page.locator(".cell_output .swin-still").count() == drawn
     assert page.locator(".cell_output img").count() == pictures - drawn
-
-
-def is_explorer(data: dict) -> bool:
-    return (
-        WIDGET_VIEW in data
-        and text(data["text/plain"]).endswith("Explorer()")
-        or (text(data.get("text/plain", "")) == "ShapeLedger()")
-    )
 
 
 @needs_browser
@@ -204,8 +187,10 @@ def test_explorer_is_stepped_through(visit):
 def begins_at_step(lesson: str) -> int:
     """Where the lesson's explorer with steps stands."""
     cells = NOTEBOOKS[lesson]["cells"]
-    shown = [website.explorer_of(cells, n) for n, c in enumerate(cells) if c.get("outputs")]
-    return next(explorer.state["step"] for explorer in shown if explorer is not None)
+    first = next(
+        n for n, c in enumerate(cells) if any(map(website.explorer_in, c.get("outputs", [])))
+    )
+    return website.last_value(cells[: first + 1]).state["step"]
 
 
 @needs_browser
@@ -377,8 +362,8 @@ def test_explorers_are_the_stored_ones(name):
     cells = NOTEBOOKS[name]["cells"]
     for number, cell in enumerate(cells):
         for output in cell.get("outputs", []):
-            if is_explorer(output.get("data", {})):
-                bundle = website.explorer_of(cells, number)._repr_mimebundle_()
+            if website.explorer_in(output):
+                bundle = website.last_value(cells[: number + 1])._repr_mimebundle_()
                 bundle = bundle[0] if isinstance(bundle, tuple) else bundle
                 stored, fresh = output["data"]["image/png"], bundle["image/png"]
                 stored, fresh = decode(stored), decode(lighter(fresh))

@@ -1,8 +1,8 @@
 """Pictures under the hand, in a real browser and without Jupyter: hover, click, drag, keys, motion.
 
 The front-end module of the widgets runs in an empty page; behind it stands the widget itself, here.
-What lights up must be what `Drawing.lit` says, and what a click, a drag or a key changes must be
-what the drawing says of that place. tests/test_browser.py shows the same widgets in notebooks.
+What lights up must be what `lit_by` says, and what a click, a drag or a key changes must be what
+the drawing says of that place. tests/test_browser.py shows the same widgets in notebooks.
 """
 
 import random
@@ -13,20 +13,20 @@ from functools import cache
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
+pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser")
 pytest.importorskip("anywidget")
 
 import torch  # noqa: E402
-from browser import FLAGS, dragged, find_browser, on_top, steps_of  # noqa: E402
+from browser import dragged, find_browser, on_top, steps_of  # noqa: E402
+from drawing_reader import lit_by, part_at  # noqa: E402
 
 from swinlib import SwinTransformer  # noqa: E402
 from swinlib.lab import widgets  # noqa: E402
-from swinlib.lab.drawing import SCRIPT, WHITE, Drawing, part  # noqa: E402
+from swinlib.lab.drawing import WHITE, Drawing, part  # noqa: E402
 from swinlib.lab.style import CALM  # noqa: E402
-from swinlib.lab.widgets.explorer import Explorer  # noqa: E402
+from swinlib.lab.widgets.explorer import SCRIPT, Explorer  # noqa: E402
 
-CHROMIUM = find_browser()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser to touch pictures in")
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no browser to touch pictures in")
 
 SYNCED = ("svg", "caption", "panel", "answers")  # in this order: an answer comes last
 SECONDS = 10  # until the page has followed; test machines are busy
@@ -124,13 +124,6 @@ class Hand:
         assert self.page.locator("figcaption").text_content() == self.explorer.caption
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as chromium:
-            yield chromium
-
-
 @pytest.fixture
 def open_page(chromium):
     """Opens a page that has no motion, or has."""
@@ -201,8 +194,7 @@ def some_places(drawing: Drawing, per_panel: int = 2) -> list[tuple[str, int, in
 
 
 def test_every_widget_is_touched():
-    names = {name for name in widgets.__all__ if not name.startswith("draw")}
-    assert set(MAKERS) == names
+    assert set(MAKERS) == set(widgets.__all__)
 
 
 # What can be dragged in the picture that an explorer begins with.
@@ -241,7 +233,7 @@ def hover_everywhere(hand: Hand) -> None:
         if not on_top(drawing, place) or place[0] in follows:
             continue
         hand.hover(*place)
-        wanted = drawing.lit(*place)
+        wanted = lit_by(drawing, *place)
         assert hand.lit() == wanted, f"on {place}"
         linked += len({panel for panel, *_ in wanted}) > 1
     assert linked, "nothing lights up in another panel"
@@ -258,7 +250,7 @@ def click_everywhere(hand: Hand) -> None:
             continue
         hand.click(*place)
         hand.settle()
-        after, sets = explorer.state, drawing.place(*place).sets
+        after, sets = explorer.state, part_at(drawing, *place).sets
         explorer.touch(**start)
         explorer.touch(**sets)
         assert after == explorer.state, f"a click on {place}"
@@ -303,7 +295,7 @@ def click_times(hand: Hand) -> float:
     places = [
         place
         for place in some_places(hand.explorer.drawing, 9)
-        if on_top(hand.explorer.drawing, place) and hand.explorer.drawing.place(*place).sets
+        if on_top(hand.explorer.drawing, place) and part_at(hand.explorer.drawing, *place).sets
     ]
     for place in places[:9]:
         x, y = hand.at(*place)
@@ -359,13 +351,13 @@ def test_the_keyboard(name, open_page):
         hand.settle()  # some panels follow
         row = min(max(row + down, 0), rows - 1)
         column = min(max(column + right, 0), columns - 1)
-        assert hand.lit() == explorer.drawing.lit(panel, row, column)
+        assert hand.lit() == lit_by(explorer.drawing, panel, row, column)
         option = page.locator(f'[data-panel="{panel}"] [role=option]')
-        said = explorer.drawing.place(panel, row, column).name
+        said = part_at(explorer.drawing, panel, row, column).name
         assert option.get_attribute("aria-label") == said
         field = page.locator(f'[data-panel="{panel}"]')
         assert field.get_attribute("aria-activedescendant") == option.get_attribute("id")
-    sets = explorer.drawing.place(panel, row, column).sets
+    sets = part_at(explorer.drawing, panel, row, column).sets
     before = explorer.state
     page.keyboard.press("Enter")
     hand.settle()
@@ -507,25 +499,6 @@ def test_the_roll_is_seen(open_page):
     assert page.evaluate("() => document.getAnimations().length") == 0
 
 
-# --- without a kernel -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["ShiftMaskExplorer", "PositionExplorer"])
-def test_a_stored_picture_lights_up_by_itself(name, open_page):
-    page, explorer = open_page(), MAKERS[name]()
-    with no_problems(page):
-        page.set_content(f"<p>before</p>{explorer.drawing.page_svg()}<p>after</p>")
-        hand = Hand.__new__(Hand)
-        hand.page, hand.explorer = page, explorer
-        for place in some_places(explorer.drawing):
-            if on_top(explorer.drawing, place):
-                hand.hover(*place)
-                assert hand.lit() == explorer.drawing.lit(*place)
-        page.locator(".swin-field").first.focus()
-        page.keyboard.press("ArrowRight")
-        assert len(hand.lit()) > 1
-
-
 def test_the_page_gives_the_colours(open_page):
     """On a dark page a picture is no white block, and its letters are light."""
     page = open_page()
@@ -536,7 +509,7 @@ def test_the_page_gives_the_colours(open_page):
     drawing.text(20, 25, "b", fill=CALM)
     drawing.touch("square", 0, 0, 10, None, [part("square", square=1)])
     colours = "--swin-paper:#101010;--swin-ink:#eeeeee;--swin-calm:#56b4e9"
-    page.set_content(f'<div style="{colours}">{drawing.page_svg()}</div>')
+    page.set_content(f'<div style="{colours}">{drawing.svg()}</div>')
     colour = "e => getComputedStyle(e).fill"
     found = page.locator("svg > rect").evaluate_all(f"all => all.map({colour})")
     assert found == ["rgb(16, 16, 16)", "rgb(255, 0, 0)", "rgb(16, 16, 16)"]

@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 from oracles import randomise, relative_error
-from small_models import make_model
+from small_models import images, make_model
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing._internal.two_tensor import TwoTensor
@@ -14,11 +14,6 @@ from torch.testing._internal.two_tensor import TwoTensor
 import swinlib
 from swinlib import SwinTransformerBlock
 from swinlib.training import parameter_groups
-
-
-def images(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
-
 
 # --- torch.fx -------------------------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from swinlib.training import __main__ as command
 from swinlib.training import lock as lock_module
 from swinlib.training.lock import InUseError, locked
 
-ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 HOLD = """
 import os, sys, time
 from swinlib.training.lock import locked
@@ -31,7 +30,7 @@ with locked(sys.argv[1]):
 def holder(path, *more):
     """A process that holds the lock, and its first line."""
     child = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path, *more], env=ENV, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, path, *more], stdout=subprocess.PIPE, text=True
     )
     return child, child.stdout.readline().strip()
 
@@ -118,7 +117,7 @@ def test_two_commands_in_one_folder(tmp_path, capsys):
     argv = [*arguments(out), "epochs=1000"]
     argv[argv.index("--epochs") : argv.index("--epochs") + 2] = []
     first = subprocess.Popen(
-        [sys.executable, "-m", "swinlib.training", *argv], env=ENV, stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "swinlib.training", *argv], stdout=subprocess.DEVNULL,
         preexec_fn=heed_interrupts,
     )  # fmt: skip
     try:
@@ -143,7 +142,7 @@ def test_an_interrupt_at_the_console(tmp_path):
     out = tmp_path / "run"
     child = subprocess.Popen(
         [sys.executable, "-m", "swinlib.training", *arguments(out)],
-        env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=heed_interrupts,
     )  # fmt: skip
     wait_for(lambda: list(out.glob("checkpoints/epoch-00001-*.json")))

@@ -21,12 +21,6 @@ from swinlib.training.distributed import Ranks
 from swinlib.training.ema import start_ema, update_ema
 from swinlib.training.loop import evaluate, train
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 # ---------------------------------------------------------------------------- averaged weights
 
 

@@ -1,7 +1,6 @@
 """swinlib.training.distributed: two processes under torchrun do what one does, half each."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from swinlib.training.distributed import Ranks, find_ranks, join, main_process_f
 from swinlib.training.loop import _require_equal_shares
 from swinlib.training.models import build_model
 
-ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 FIELDS = """
     embed_dim=8 depths=(1,1) num_heads=(1,2) val_size=20 batch_size=16 epochs=6 warmup_epochs=0.5
     train_limit=50 test_limit=20 mixup_alpha=0.8 cutmix_alpha=1.0 randaugment_ops=1
@@ -37,7 +35,7 @@ def torchrun(processes, argv):
 
 def stop_after_a_checkpoint(command, out):
     """Starts the command and ends it, at no moment in particular, in the second epoch or later."""
-    with subprocess.Popen(command, env=ENV, stderr=subprocess.DEVNULL) as started:
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as started:
         begun = time.monotonic()
         while not list((out / "checkpoints").glob("epoch-00002-*.json")):
             assert started.poll() is None and time.monotonic() - begun < 300
@@ -72,7 +70,7 @@ def test_two_processes_stopped_and_resumed_follow_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     command = torchrun(2, arguments(two))
     stop_after_a_checkpoint([*command, "--checkpoint-seconds", "0"], two)
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FutureWarning" not in done.stderr, done.stderr
     assert done.stdout.count("test accuracy") == done.stdout.count("epoch   1 of 6") == 1
@@ -92,7 +90,7 @@ def test_two_processes_fine_tune_as_one_does(tmp_path):
         argv += ["--out", str(out), "--device", "cpu", "--epochs", "6", "--set", "batch_size=16"]
         return [*argv, f"accumulate={parts}", "drop_path_rate=0.0", "precision=float32"]
 
-    done = subprocess.run(torchrun(2, arguments(two, 2)), env=ENV, capture_output=True, text=True)
+    done = subprocess.run(torchrun(2, arguments(two, 2)), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("a new head") == 1
     main(arguments(one, 4))

@@ -71,7 +71,7 @@ def folder(seventh, tmp_path):
 def test_killed_at_many_moments(tmp_path, undisturbed):
     done = subprocess.run(
         [sys.executable, HERE / "killed_runs.py", tmp_path, "0"],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)

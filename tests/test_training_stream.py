@@ -23,7 +23,6 @@ CONFIG = TINY.replace(
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    torch.set_num_threads(1)
     monkeypatch.delenv("SWINLIB_DATASET", raising=False)
     monkeypatch.setattr(stream_module, "usable_processors", lambda: 1)  # one worker process
 

@@ -14,6 +14,7 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
+    label,
     text_at,
 )
 from oracles import effective_shift, irregular_windows, padded_size  # noqa: E402
@@ -85,10 +86,6 @@ def by_hand(height, width, M, shift, window, query):
         "seen": seen,
         "changed": {p for p in number if number[p] >= 0 and not any(p in a for a in alone)},
     }
-
-
-def label(number):
-    return "pad" if number < 0 else str(number)
 
 
 def panels(H, W):

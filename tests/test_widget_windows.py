@@ -10,6 +10,7 @@ from drawing_reader import (  # noqa: E402
     assert_on_the_page,
     cells,
     fill_at,
+    label,
     text_at,
 )
 from widget_checks import check_states, check_svg, check_time, check_widget, rects, texts  # noqa: E402
@@ -55,10 +56,6 @@ def by_hand(height, width, M):
             window_of |= {place: len(windows) for place in places}
             windows.append([i * width + j if i < height and j < width else -1 for i, j in places])
     return (H, W), windows, window_of
-
-
-def label(number):
-    return "pad" if number < 0 else str(number)
 
 
 @pytest.mark.parametrize(("height", "width", "M", "window"), SETTINGS)

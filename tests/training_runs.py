@@ -2,7 +2,6 @@
 
 import hashlib
 
-import torch
 from PIL import Image
 
 from swinlib.training.config import TrainConfig
@@ -61,8 +60,7 @@ def without_times(entry):
 
 
 def run(config=TINY, data=None, **more):
-    """`train` on one thread, saving after every step if there are checkpoints."""
-    torch.set_num_threads(1)
+    """`train`, saving after every step if there are checkpoints."""
     data = tiny_data() if data is None else data
     return train(config, data, "cpu", progress=False, checkpoint_seconds=0, **more)
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from functools import cache
 
 import pytest
-from drawing_reader import assert_on_the_page, random_states
+from drawing_reader import assert_on_the_page, part_at, random_states
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
@@ -89,12 +89,10 @@ def check_widget(widget, move: dict, tmp_path, given: set[str] = frozenset()) ->
         widget.set(colour_of_the_sky=1)
     assert widget.state == moved
 
-    widget.save(tmp_path / "picture.svg")
-    assert (tmp_path / "picture.svg").read_text(encoding="utf-8") == widget.drawing.page_svg()
     widget.save(tmp_path / "picture.png")
     png = (tmp_path / "picture.png").read_bytes()
     assert png.startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="svg"):
+    with pytest.raises(ValueError, match=r"\.png"):
         widget.save(tmp_path / "picture.pdf")
     bundle, metadata = widget._repr_mimebundle_()
     assert base64.b64decode(bundle["image/png"]) == widget.still_drawing().still(ALIVE)
@@ -116,7 +114,7 @@ def check_touch(widget) -> None:
         assert -9 <= field["x"] and field["x"] + columns * field["width"] <= drawing.width + 9
         assert -9 <= field["y"] and field["y"] + rows * field["height"] <= drawing.height + 9
         for row, column in {(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)}:
-            place = drawing.place(panel, row, column)
+            place = part_at(drawing, panel, row, column)
             assert place.name, f"{panel} {row} {column} has no name to be read out"
             names |= place.sets.keys()
             widget.touch(**place.sets)

@@ -1,18 +1,6 @@
 """How fast swinlib is beside torchvision and timm: `make bench`, or `python tools/bench.py --help`.
 
-All candidates run in one process, in turn, round by round, with the same weights and the same
-batch. A shared machine is now faster and now slower; within a round it is about the same, so the
-ratios of a round mean something where its seconds do not. Printed is the median of these ratios
-and, in brackets, their quartiles.
-
-The floor is the model's bare matrix products: the same shapes in the same precision through
-`torch.bmm`, nothing between. On a CPU all of it is timed in float32 and, where that pays, by
-`torch.autocast` in bfloat16.
-
-On Linux the process keeps the memory that it frees (glibc's `mallopt`). Otherwise the C library
-hands large tensors back to the kernel, which clears new pages for the next ones, and that takes as
-long as it happens to take: it blurs the differences between the candidates. `--plain-malloc` leaves
-it as it is.
+How it measures: data/bench/README.md.
 """
 
 import argparse
@@ -30,16 +18,14 @@ RESULTS = Path(__file__).resolve().parent.parent / "data" / "bench"
 
 
 def main(arguments: list[str] | None = None) -> dict:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=15, help="of every row (%(default)s)")
     parser.add_argument("--batch", type=int, help="pictures of Swin-T (8, on a GPU 128)")
     parser.add_argument("--threads", type=int, help="on the CPU; default: PyTorch's")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--no-growth", action="store_true", help="leave the larger pictures out")
-    parser.add_argument("--plain-malloc", action="store_true", help="see above")
+    parser.add_argument("--plain-malloc", action="store_true", help="leave glibc's malloc as it is")
     parser.add_argument("--quick", action="store_true", help="three rounds of the smallest task")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for results and picture")
     args = parser.parse_args(arguments)

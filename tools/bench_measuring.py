@@ -84,7 +84,7 @@ def candidates(config: TrainConfig, num_classes: int, size: int) -> dict[str, nn
             img_size=size, patch_size=config.patch_size, window_size=config.window_size,
             drop_path_rate=0.0, **shared,
         )  # fmt: skip
-        models["timm"].load_state_dict(as_timm_names_it(ours.state_dict()), strict=False)
+        models["timm"].load_state_dict(swinlib.export_state_dict(ours, "timm"))
     x = torch.randn(2, 3, size, size)
     with torch.inference_mode():
         outputs = {name: model.eval()(x) for name, model in models.items()}
@@ -93,19 +93,6 @@ def candidates(config: TrainConfig, num_classes: int, size: int) -> dict[str, nn
         if worst > 1e-4:
             raise AssertionError(f"{name} computes something else: {worst:.1e} off {BASE}")
     return models
-
-
-def as_timm_names_it(state: dict) -> dict:
-    """timm puts the merging at the beginning of the next stage."""
-    renamed = {}
-    for name, value in state.items():
-        if "relative_position_index" in name:
-            continue
-        parts = name.split(".")
-        if "downsample" in parts:
-            parts[1] = str(int(parts[1]) + 1)
-        renamed[".".join(parts).replace("head.", "head.fc.")] = value
-    return renamed
 
 
 # --- the floor ----------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def build(folder: Path) -> int:
 
 def hand(folder: Path) -> None:
     """Writes what lets pictures be touched, as in a notebook, for steps.js to take from."""
-    from swinlib.lab.drawing import SCRIPT
+    from swinlib.lab.widgets.explorer import SCRIPT
 
     words = SCRIPT.read_text(encoding="utf-8")
     (folder / "touch.js").write_text(f"{words}\nexport {{ move, touch }};\n", encoding="utf-8")
@@ -210,7 +210,8 @@ class Lesson:
         for number, cell in enumerate(self.cells):
             for place, output in enumerate(cell.get("outputs", [])):
                 data = output.get("data", {})
-                if WIDGET_VIEW in data and (explorer := explorer_of(self.cells, number)):
+                if explorer_in(output):
+                    explorer = last_value(self.cells[: number + 1])
                     output["data"] = {"text/html": live_still(explorer)}
                 elif "image/png" in data:
                     file = f"{self.name}-{cell['id']}-{place}.png"
@@ -236,15 +237,13 @@ class Lesson:
 # --- widgets --------------------------------------------------------------------------------------
 
 
-def explorer_of(cells: list[dict], number: int):
-    """The explorer that a cell shows, made anew; None if it shows another widget or none."""
+def explorer_in(output: dict) -> str | None:
+    """The name of the explorer that an output shows; None if it shows another widget or none."""
     from swinlib.lab import widgets
 
-    for output in cells[number].get("outputs", []):
-        data = output.get("data", {})
-        if WIDGET_VIEW in data and text(data["text/plain"]).removesuffix("()") in widgets.__all__:
-            return last_value(cells[: number + 1])
-    return None
+    data = output.get("data", {})
+    name = text(data.get("text/plain", "")).removesuffix("()")
+    return name if WIDGET_VIEW in data and name in widgets.__all__ else None
 
 
 def last_value(cells: list[dict]):

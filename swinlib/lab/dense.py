@@ -3,8 +3,10 @@
 fingerprints.py and mosaics.py each have one.
 """
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -86,3 +88,19 @@ def places(side: int, walls: tuple[int, ...]) -> Tensor:
         wall = ((at % window == 0) | (at % window == window - 1)) & ~edge
         place[wall[:, None] | wall] = number
     return place
+
+
+def recorded_entries(folder, names: Iterable[str], kind: str) -> dict[str, list[dict]]:
+    """What is recorded in ``folder / f"{name}_seed{seed}.json"``: an entry for each seed, by name.
+
+    Raises:
+        FileNotFoundError: none of the names is; `kind` says of what.
+    """
+    paths = {name: sorted(Path(folder).glob(f"{name}_seed*.json")) for name in names}
+    if not any(paths.values()):
+        raise FileNotFoundError(f"folder={str(folder)!r} holds no recorded {kind}")
+    return {
+        name: [json.loads(path.read_text(encoding="utf-8")) for path in found]
+        for name, found in paths.items()
+        if found
+    }

@@ -19,16 +19,16 @@ import base64
 import io
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import groupby
-from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from matplotlib import colormaps
 from matplotlib import image as mpl_image
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
@@ -46,13 +46,12 @@ STYLE = (
     f".swin-calm{{fill:var(--swin-calm,{CALM})}}"
     "</style>"
 )
-SCRIPT = Path(__file__).parent / "widgets" / "touch.js"
 
 
 @cache
 def hex_colour(colour: str, strength: float = 1.0) -> str:
     """A colour mixed with white, as #rrggbb."""
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in tint(colour, strength))
+    return to_hex(tint(colour, strength))
 
 
 @cache
@@ -69,6 +68,21 @@ def shades(name: str, shares: Tensor) -> list[list[str]]:
     """
     pixels = colormaps[name](shares.numpy(), bytes=True)[..., :3].tolist()
     return [["#" + bytes(pixel).hex() for pixel in row] for row in pixels]
+
+
+def runs(rows: Iterable[list]) -> Iterator[tuple]:
+    """Equal rows as one, and in them equal neighbours as one: (row, column, rows, columns, value).
+
+    So a grid of few values takes few rectangles.
+    """
+    top = 0
+    for row, same in groupby(rows):
+        height, left = len(list(same)), 0
+        for value, equal in groupby(row):
+            width = len(list(equal))
+            yield top, left, height, width, value
+            left += width
+        top += height
 
 
 def short(number: int) -> str:
@@ -174,8 +188,8 @@ class Drawing:
         y: float,
         width: float,
         height: float | None = None,
-        rows: Sequence[Part] = (Part(),),
-        columns: Sequence[Part] = (Part(),),
+        rows: int | Sequence[Part] = 1,
+        columns: int | Sequence[Part] = 1,
         cells: Sequence[Part] | None = None,
         drag: Sequence[Drag] = (),
         follow: bool = False,
@@ -187,7 +201,7 @@ class Drawing:
         Args:
             panel: the field's name, unlike all others in the picture.
             width, height: of a place, in pixels; squares by default.
-            rows, columns: a `Part` for each, or one for all of a single one.
+            rows, columns: how many, or a `Part` for each.
             cells: a `Part` for each place, row by row, or none.
             drag: what dragging changes.
             follow: whether the pointer sets what a click sets.
@@ -195,6 +209,7 @@ class Drawing:
         Raises:
             ValueError: cells that are not rows times columns.
         """
+        rows, columns = ([Part()] * n if isinstance(n, int) else n for n in (rows, columns))
         if cells is not None and len(cells) != len(rows) * len(columns):
             raise ValueError(
                 f"cells must be {len(rows)} x {len(columns)} parts, got {len(cells)} in {panel!r}"
@@ -209,26 +224,6 @@ class Drawing:
         for half, colour in ((7, WHITE), (5.5, ACCENT)):
             self.polygon([(x - half, y), (x, y - half), (x + half, y), (x, y + half)], colour)
         self.touch(panel, x - 8, y - 8, 16, rows=(Part(name=panel),), drag=drag)
-
-    def place(self, panel: str, row: int = 0, column: int = 0) -> Part:
-        """What a place of a field says.
-
-        Raises:
-            KeyError: there is no such field.
-        """
-        return _place(self.fields()[panel], row, column)
-
-    def lit(self, panel: str, row: int = 0, column: int = 0) -> set[tuple[str, int, int]]:
-        """The places that light up, as (panel, row, column), when the pointer is on this one."""
-        about = self.place(panel, row, column).about
-        found = {(panel, row, column)}
-        for name, shape in self.fields().items():
-            for i in range(len(shape["rows"])):
-                for j in range(len(shape["columns"])):
-                    other = _place(shape, i, j).about
-                    if about and other and (about <= other or other <= about):
-                        found.add((name, i, j))
-        return found
 
     def fields(self) -> dict[str, dict]:
         """What was drawn by `touch`, by its panel."""
@@ -351,7 +346,8 @@ class Drawing:
             longest = max(len(t) for row in texts for t in row)
             size = min(13, 0.48 * cell, 1.25 * cell / max(longest, 1)) if size is None else size
         if keys is None:
-            self._fill_runs(x, y, cell, fills)
+            for i, j, rows, columns, fill in runs(fills):
+                self.rect(x + j * cell, y + i * cell, columns * cell, rows * cell, fill)
         if cell >= 9 and gaps and keys is None:
             for i in range(1, H):
                 self.line(x, y + i * cell, x + W * cell, y + i * cell, WHITE, 1)
@@ -375,20 +371,6 @@ class Drawing:
             self.rect(
                 x + j * cell, y + i * cell, columns * cell, rows * cell, stroke=colour, line=3.2
             )
-
-    def _fill_runs(self, x, y, cell, fills) -> None:
-        H, W = len(fills), len(fills[0])
-        top = 0
-        for i in range(1, H + 1):  # equal rows are one row, neighbours of one colour one rectangle
-            if i < H and fills[i] == fills[top]:
-                continue
-            row, left = fills[top], 0
-            for j in range(1, W + 1):
-                if j == W or row[j] != row[left]:
-                    place = x + left * cell, y + top * cell
-                    self.rect(*place, (j - left) * cell, (i - top) * cell, row[left])
-                    left = j
-            top = i
 
     def svg(self) -> str:
         """The picture as SVG, on the page's paper, with its caption for screen readers."""
@@ -416,20 +398,6 @@ class Drawing:
                 parts.append("</g>")
         parts += map(_svg_field, fields)
         return "".join(parts) + "</svg>"
-
-    def page_svg(self) -> str:
-        """The picture for a web page: by itself, without a kernel, it lights up under the pointer.
-
-        It is to stand in the page itself; within ``<img>`` no script runs, and it is a still.
-        """
-        hover, _ = SCRIPT.read_text(encoding="utf-8").split("// --- with a kernel")
-        call = "touch(document.currentScript.closest('svg'));"
-        script = f"<script>(() => {{\n{hover}{call}\n}})();</script>"
-        if "]]>" in script or "</script" in script[:-9]:
-            raise AssertionError(f"{SCRIPT.name} cannot stand within a script element")
-        script = script.replace("<script>", "<script>//<![CDATA[\n")
-        script = script.replace("</script>", "\n//]]></script>")
-        return self.svg().removesuffix("</svg>") + script + "</svg>"
 
     def still(self, words: str, scale: float = 1.5) -> bytes:
         """The picture as PNG with its caption below, and a line that says how to bring it to life.
@@ -460,15 +428,6 @@ class Drawing:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
-
-
-def _place(shape: dict, row: int, column: int) -> Part:
-    parts = [shape["rows"][row], shape["columns"][column]]
-    if shape["cells"] is not None:
-        parts.append(shape["cells"][row * len(shape["columns"]) + column])
-    sets = {name: value for one in parts for name, value in one.sets.items()}
-    about = frozenset().union(*(one.about for one in parts))
-    return Part(about, sets, ", ".join(one.name for one in parts if one.name))
 
 
 def on(fill: str) -> str | None:

@@ -239,16 +239,10 @@ def read_recorded(folder) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: there is none in the folder.
     """
-    found = {}
-    for name in VARIANTS:
-        paths = sorted(Path(folder).glob(f"{name}_seed*.json"))
-        entries = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        if entries:
-            shares = [torch.tensor(entry["right"]) / entry["test_maps"] for entry in entries]
-            found[name] = torch.stack(shares)
-    if not found:
-        raise FileNotFoundError(f"folder={str(folder)!r} holds no recorded fingerprints")
-    return found
+    return {
+        name: torch.stack([torch.tensor(entry["right"]) / entry["test_maps"] for entry in entries])
+        for name, entries in dense.recorded_entries(folder, VARIANTS, "fingerprints").items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from swinlib.lab.dense import first_weights, fit, places
+from swinlib.lab.dense import first_weights, fit, places, recorded_entries
 from swinlib.model import SwinTransformer
 from swinlib.patches import image_to_patches, patches_to_image
 from swinlib.pyramid import SwinSegmenter
@@ -279,15 +279,15 @@ def record(
     Returns:
         What was written: what `measure` says of as many canvases, and how it came about.
     """
-    losses = []
-    model = train(
-        JOBS[name], data, steps, seed=seed, on_step=lambda state: losses.append(state), **how
-    )
+    states = []
+    model = train(JOBS[name], data, steps, seed=seed, on_step=states.append, **how)
+    losses = torch.tensor([state["loss"] for state in states], dtype=torch.float64)
     entry = {
-        "job": name, "seed": seed, "steps": steps, "parameters": _count(model),
-        "seconds": round(losses[-1]["seconds"]), "pictures": data.label,
+        "job": name, "seed": seed, "steps": steps,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "seconds": round(states[-1]["seconds"]), "pictures": data.label,
         "class_names": list(data.class_names), "mean": data.mean, "std": data.std,
-        "losses": [round(loss, 3) for loss in _means([state["loss"] for state in losses], 50)],
+        "losses": [round(part.mean().item(), 3) for part in losses.split(50)],
     } | measure(model, data, canvases)  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     if JOBS[name].keep and seed == 0:
@@ -297,32 +297,16 @@ def record(
     return entry
 
 
-def _count(model) -> int:
-    return sum(weight.numel() for weight in model.parameters())
-
-
-def _means(numbers: list[float], size: int) -> list[float]:
-    return [
-        sum(part) / len(part)
-        for part in (numbers[i : i + size] for i in range(0, len(numbers), size))
-    ]
-
-
 def read_recorded(folder) -> dict[str, list[dict]]:
     """Recorded entries by job, in the order of `JOBS`, a seed each; counts as tensors.
 
     Raises:
         FileNotFoundError: there is none in the folder.
     """
-    found = {}
-    for name in JOBS:
-        for path in sorted(Path(folder).glob(f"{name}_seed*.json")):
-            entry = json.loads(path.read_text(encoding="utf-8"))
-            counts = {key: torch.tensor(entry[key]) for key in COUNTS}
-            found.setdefault(name, []).append(entry | counts)
-    if not found:
-        raise FileNotFoundError(f"folder={str(folder)!r} holds no recorded mosaics")
-    return found
+    return {
+        name: [entry | {key: torch.tensor(entry[key]) for key in COUNTS} for entry in entries]
+        for name, entries in recorded_entries(folder, JOBS, "mosaics").items()
+    }
 
 
 def load_recorded(folder, name: str = "pyramid", seed: int = 0) -> SwinSegmenter:

@@ -83,11 +83,11 @@ def tint(colour: str, strength: float = 0.55) -> tuple[float, float, float]:
     return tuple(1 - strength * (1 - channel) for channel in to_rgb(colour))
 
 
-def titled(ax: Axes, title: str, size: float = 9.0) -> None:
+def titled(ax: Axes, title: str) -> None:
     """A title above a panel, in lines no wider than the panel; without one the room stays empty."""
     width = 72 * ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
-    letters = int(width / (0.6 * size))  # of a letter's mean width
-    ax.set_title("\n".join(fill(line, letters) for line in title.split("\n")), fontsize=size)
+    letters = int(width / (0.6 * 9))  # of a letter's mean width
+    ax.set_title("\n".join(fill(line, letters) for line in title.split("\n")), fontsize=9)
 
 
 def bare(ax: Axes) -> None:

@@ -25,14 +25,7 @@ distributed.py  several processes that train one model, under torchrun
 ``python -m swinlib.training --help`` trains from the console with the same functions.
 """
 
-from swinlib.training.augment import (
-    mix,
-    normalise,
-    rand_augment,
-    random_crop,
-    random_erasing,
-    random_flip,
-)
+from swinlib.training.augment import mix, normalise, random_crop, random_flip
 from swinlib.training.batches import augmented
 from swinlib.training.checkpoint import CheckpointError
 from swinlib.training.config import PRESETS, TrainConfig, choose_device, choose_preset, preset
@@ -77,9 +70,7 @@ __all__ = [
     "normalise",
     "parameter_groups",
     "preset",
-    "rand_augment",
     "random_crop",
-    "random_erasing",
     "random_flip",
     "read_run",
     "start_from",

@@ -26,28 +26,6 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-def rand_augment(images, operations, magnitude, generator, fill=(128, 128, 128)):
-    """RandAugment: a few operations such as a shear, more contrast or fewer grey levels.
-
-    Every picture draws its own operations. torchvision draws once per call, so a batch would need a
-    call per picture: here a batch is one gather of pixels, one table look-up and one blend.
-
-    images: (B, 3, H, W) uint8.
-    operations: how many, one after the other; 0 returns the pictures as they are.
-    magnitude: strength, 0 to 30.
-    generator: torch.Generator that draws B whole numbers per operation.
-    fill: one number from 0 to 255 per channel, for places that come in from outside a picture.
-
-    Returns (B, 3, H, W) uint8, same device. Raises ValueError for pictures that are not uint8.
-
-    Source: Cubuk et al. 2020, "RandAugment"; torchvision's ``v2.RandAugment``, to rounding.
-    """
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images are {images.dtype}, wanted torch.uint8 from 0 to 255")
-    draws = _send(_draw_operations(len(images), operations, generator), images.device)
-    return _operate(images, draws, magnitude, _constants(tuple(fill), images.device))
-
-
 def _draw_operations(count, operations, generator):
     """(operations, count) whole numbers: two for each of OPERATIONS, one for each direction."""
     shape = (operations, count)
@@ -55,6 +33,20 @@ def _draw_operations(count, operations, generator):
 
 
 def _operate(images, draws, magnitude, fill):
+    """RandAugment: a few operations such as a shear, more contrast or fewer grey levels.
+
+    Every picture draws its own operations. torchvision draws once per call, so a batch would need a
+    call per picture: here a batch is one gather of pixels, one table look-up and one blend.
+
+    images: (B, 3, H, W) uint8.
+    draws: from `_draw_operations`; each row is one operation more.
+    magnitude: strength, 0 to 30.
+    fill: (3,), from 0 to 255, for places that come in from outside a picture.
+
+    Returns (B, 3, H, W) uint8, same device.
+
+    Source: Cubuk et al. 2020, "RandAugment"; torchvision's ``v2.RandAugment``, to rounding.
+    """
     for draw in draws:
         images = apply_operations(images, draw // 2, 2 * (draw % 2) - 1, magnitude, fill.byte())
     return images
@@ -65,7 +57,7 @@ def apply_operations(images, which, sign, magnitude, fill):
 
     images: (B, 3, H, W) uint8. which: (B,) int64, places in OPERATIONS.
     sign: (B,) of -1 and 1: the direction of a move, less or more of a colour.
-    magnitude: as in `rand_augment`. fill: (3,) uint8.
+    magnitude: as in `_operate`. fill: (3,) uint8.
 
     Returns (B, 3, H, W) uint8. Whatever an operation is, it is one of three things: pixels that
     move, a new value for each old one, or a mixture with another picture.
@@ -230,30 +222,24 @@ def _normalise(images, mean, std):
     return (images.float() / 255 - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
 
-def random_erasing(images, probability, generator):
+def _draw_erasing(count, generator):
+    return torch.rand(5, count, 1, generator=generator)
+
+
+def _erase(images, draws, probability):
     """Wipes out a rectangle in some of the pictures: sets it to 0, the mean after `normalise`.
 
     The rectangle covers 2 to 33 per cent of the picture's area and is up to 3.3 times as long as
     wide, or as wide as long; one that would be longer than the picture is cut to its size.
 
     images: (B, C, H, W), normalised.
-    probability: chance of each picture, 0 to 1; 0 returns the pictures as they are.
-    generator: torch.Generator that draws 5 B numbers.
+    draws: from `_draw_erasing`.
+    probability: chance of each picture, 0 to 1.
 
     Returns (B, C, H, W), same dtype and device.
 
     Source: Zhong et al. 2020, "Random Erasing Data Augmentation"; sizes as in their table 1.
     """
-    if probability == 0:
-        return images
-    return _erase(images, _send(_draw_erasing(len(images), generator), images.device), probability)
-
-
-def _draw_erasing(count, generator):
-    return torch.rand(5, count, 1, generator=generator)
-
-
-def _erase(images, draws, probability):
     H, W = images.shape[2:]
     area = H * W * (0.02 + (0.33 - 0.02) * draws[0])  # pixels
     shape = torch.exp(math.log(3.3) * (2 * draws[1] - 1))  # height over width, 1/3.3 to 3.3
@@ -318,8 +304,10 @@ def augment(images, config, mean, std, generator, ranks=ALONE):
 
     images: (B, 3, H, W) uint8. config: a TrainConfig. mean, std: as in `normalise`. ranks: of whose
     batch these are a share (see distributed.py): every process draws for the whole batch.
-    Returns (B, 3, H, W) float32.
+    Returns (B, 3, H, W) float32. Raises ValueError for pictures that are not uint8.
     """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images are {images.dtype}, wanted torch.uint8 from 0 to 255")
     count, device = len(images) * ranks.count, images.device
     draws = [  # and the dimension of the pictures
         (_draw_operations(count, config.randaugment_ops, generator), 1),

@@ -20,10 +20,6 @@ from swinlib.training.models import BASELINES
 from swinlib.training.variants import TAKE_AWAY
 
 FREEZE = ("backbone", "all_but_norms")  # or a number of stages: see finetune.py
-# Fields of older versions, which recorded runs still name.
-RETIRED = {"randaugment_group"}
-RENAMED = {"average_decay": "ema_decay", "average_every": "ema_every"}
-
 LARGEST = sys.float_info.max
 
 # --------------------------------------------------------------------- rules for single fields
@@ -274,14 +270,8 @@ class TrainConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict:
-        """The fields as plain values, ready for JSON; `from_dict` reads them back."""
+        """The fields as plain values, ready for JSON; ``TrainConfig(**fields)`` reads them back."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict) -> "TrainConfig":
-        """The opposite of `to_dict`; also reads what older versions wrote."""
-        kept = {name: value for name, value in fields.items() if name not in RETIRED}
-        return cls(**{RENAMED.get(name, name): value for name, value in kept.items()})
 
     def identity(self) -> dict:
         """The fields that two parts of one run must have in common, as JSON gives them back."""
@@ -425,7 +415,7 @@ def laptop() -> TrainConfig:
 
 def gpu() -> TrainConfig:
     """Meant for about nine minutes on one H100-class card, by the 22,000 pictures a second that an
-    H200 did with an earlier recipe, and for 96 per cent on CIFAR-10. No result has been recorded.
+    H200 did with an earlier recipe, and for 96 per cent on CIFAR-10.
 
     Sizes after Lee, Lee and Song, "Vision Transformer for Small-Size Datasets" (2021), whose Swin
     has patches of 2, windows of 4 and widths 96, 192, 384. Muon and the deep stem, which are not
@@ -463,13 +453,12 @@ def gpu() -> TrainConfig:
 
 
 def gpu_medium() -> TrainConfig:
-    """The same in about six minutes, with an average over fewer steps. No result has been
-    recorded."""
+    """The same in about six minutes, with an average over fewer steps."""
     return gpu().replace(name="gpu_medium", epochs=150, ema_decay=0.985)
 
 
 def gpu_quick() -> TrainConfig:
-    """The same in about three minutes. No result has been recorded.
+    """The same in about three minutes.
 
     It sees each picture less often, so it needs less augmentation, and an average over fewer steps.
     """
@@ -504,7 +493,7 @@ def night() -> TrainConfig:
 
 def imagenet() -> TrainConfig:
     """Swin-T on ImageNet-1K as in section A2.1 of the paper, for several large GPUs under torchrun.
-    A recipe only: nobody has run it here. The paper reports 81.3 per cent for it.
+    The paper reports 81.3 per cent for it.
 
     As in the paper there is no repeated augmentation and no averaging of weights, which brought it
     nothing.
@@ -554,6 +543,7 @@ def finetune() -> TrainConfig:
     )
 
 
+# What has been recorded with each, and with which nothing has: data/runs/README.md.
 RECIPES = (smoke, laptop, night, gpu_quick, gpu_medium, gpu, imagenet, finetune)
 PRESETS = {recipe.__name__: recipe for recipe in RECIPES}
 

@@ -50,7 +50,7 @@ def start_from(weights, config) -> TrainConfig:
     path = find_weights(weights)
     about = about_run(path)
     if about is not None:
-        run = TrainConfig.from_dict(about["config"])
+        run = TrainConfig(**about["config"])
         if run.model != "swin":
             raise ValueError(f"{path} is a run of model={run.model!r}, wanted 'swin'")
         fields = {name: getattr(run, name) for name in OF_THE_MODEL}

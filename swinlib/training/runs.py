@@ -49,7 +49,7 @@ def read_run(folder) -> RecordedRun:
         if kinds[-1:] == ["test"]:
             about, test = entries[0], entries[-1]
             return RecordedRun(
-                config=TrainConfig.from_dict(about["config"]),
+                config=TrainConfig(**about["config"]),
                 dataset=about["dataset"],
                 device=about["device"],
                 history=[e for e, kind in zip(entries, kinds, strict=True) if kind == "epoch"],
@@ -95,7 +95,7 @@ def load_model(folder) -> TrainedModel:
         if about is None:
             about = weights.with_name("config.json").read_text(encoding="utf-8")
         about = json.loads(about)
-        config = TrainConfig.from_dict(about["config"])
+        config = TrainConfig(**about["config"])
         size = tuple(about.get("picture_size") or [config.image_size or 32] * 2)
         names, mean, std = (tuple(about[name]) for name in ("class_names", "mean", "std"))
         dataset = about["dataset"]

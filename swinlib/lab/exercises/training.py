@@ -572,12 +572,10 @@ class Start:
 
     Args:
         make: makes the model.
-        weight_decay: of its matrices.
-        lr: the rate that the optimiser begins with.
     """
 
-    def __init__(self, make: Callable, weight_decay: float = 0.1, lr: float = 0.01):
-        self.make, self.weight_decay, self.lr, self.model = make, weight_decay, lr, None
+    def __init__(self, make: Callable):
+        self.make, self.model = make, None
 
     def __call__(self):
         with torch.random.fork_rng(devices=[]):
@@ -585,8 +583,8 @@ class Start:
             self.model = self.make().eval()
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         keep = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": keep}]
-        return self.model, Descent(groups, self.lr)
+        groups = [{"params": decay, "weight_decay": 0.1}, {"params": keep}]
+        return self.model, Descent(groups, 0.01)
 
     def left(self) -> torch.Tensor:
         """The weights of the latest model, one after the other; none before the first."""

@@ -40,8 +40,8 @@ def arrows(queries: list[list[float]], keys: list[list[float]]) -> None:
     show(
         figure,
         f"The plane with {len(queries)} queries in blue and {len(keys)} keys in orange, as arrows "
-        "from one point: "
-        f"queries {listing(map(tuple, queries))}, keys {listing(map(tuple, keys))}.",
+        f"from one point: queries {listing(map(tuple, queries))}, keys "
+        f"{listing(map(tuple, keys))}.",
     )
 
 
@@ -100,10 +100,8 @@ def steps(q: Tensor, k: Tensor, scores: Tensor, weights: Tensor, v: Tensor, out:
     show(
         figure,
         f"Tables in a row: queries, {N} × {d}, times keys, transposed, are the scores, {N} × {N}; "
-        "divided by "
-        f"√{d}, a softmax makes them weights; weights times values are the output, {N} × {d}. The "
-        "way "
-        "of token 0 is framed.",
+        f"divided by √{d}, a softmax makes them weights; weights times values are the output, {N} "
+        f"× {d}. The way of token 0 is framed.",
     )
 
 
@@ -131,8 +129,7 @@ def softmax_rows(rows: dict[int, tuple[Tensor, Tensor]]) -> None:
     show(
         figure,
         f"The {N} weights of one query from the largest to the smallest, not divided as bars and "
-        "divided by "
-        "√d as dots: "
+        "divided by √d as dots: "
         + "; ".join(
             f"for d = {d} the largest is {a.max():.2f} and {b.max():.2f}"
             for d, (a, b) in rows.items()
@@ -173,8 +170,8 @@ def split_heads(before: Tensor, after: Tensor, heads: list[str]) -> None:
     show(
         figure,
         f"Above, a table of {N} tokens by {3 * H * d} numbers, coloured by head; below, the "
-        f"{3 * H} tables of {N} × "
-        f"{d} that view and permute make of it, one for each of q, k and v and each head.",
+        f"{3 * H} tables of {N} × {d} that view and permute make of it, one for each of q, k and "
+        "v and each head.",
     )
 
 
@@ -212,8 +209,7 @@ def maps(image: Tensor, queries: list[tuple[int, int]], patch: int, heads: dict)
     show(
         figure,
         f"The photograph with a query patch framed, and its attention maps, for {len(queries)} "
-        "queries: "
-        f"{listing(heads)}.",
+        f"queries: {listing(heads)}.",
     )
 
 

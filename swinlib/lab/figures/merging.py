@@ -52,10 +52,8 @@ def gathering(grid: Tensor, parts: list[Tensor], merged: Tensor) -> None:
     show(
         figure,
         f"Left, {H} × {W} numbered tokens, coloured by their place in a neighbourhood of 2 × 2. "
-        "Middle, the four "
-        f"grids of {H // 2} × {W // 2}: {listing(PLACES)}. Right, the merged tokens; the first "
-        "holds "
-        f"{listing(int(n) for n in merged[0, 0])}.",
+        f"Middle, the four grids of {H // 2} × {W // 2}: {listing(PLACES)}. Right, the merged "
+        f"tokens; the first holds {listing(int(n) for n in merged[0, 0])}.",
     )
 
 
@@ -107,8 +105,7 @@ def quarter_pictures(image: Tensor, parts: list[Tensor], difference: Tensor) -> 
     show(
         figure,
         f"A picture of {2 * h} × {2 * w} pixels, the four pictures of {h} × {w} inside it, and a "
-        "map of how the "
-        "first and the last differ: most along edges.",
+        "map of how the first and the last differ: most along edges.",
     )
 
 
@@ -135,8 +132,7 @@ def padded_grid(grid: Tensor, original: tuple[int, int], merged: Tensor) -> None
     show(
         figure,
         f"Left, {original[0]} × {original[1]} numbered tokens padded to {H} × {W}. Right, {h} × "
-        f"{w} merged tokens "
-        "of four numbers each, the padding in them hatched.",
+        f"{w} merged tokens of four numbers each, the padding in them hatched.",
     )
 
 
@@ -150,10 +146,7 @@ def rebuilt(pictures: dict[str, Tensor]) -> None:
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
         show_image(ax, picture)
         ax.set_title(title, fontsize=9.5)
-    show(
-        figure,
-        f"The face, rebuilt from less: {listing(pictures)}.",
-    )
+    show(figure, f"The face, rebuilt from less: {listing(pictures)}.")
 
 
 def exhibits(pictures: dict[str, Tensor], size: tuple[int, int]) -> None:
@@ -228,8 +221,8 @@ def pyramid(
         bare(ax)
     show(
         figure,
-        "The photograph at every stage, each token in one colour, with the windows and one of them "
-        "framed: "
+        "The photograph at every stage, each token in one colour, with the windows and one of "
+        "them framed: "
         + listing(
             f"{title}, {stage.shape[1]} × {stage.shape[2]} tokens"
             for title, stage in stages.items()
@@ -267,6 +260,6 @@ def ledger(names: list[str], numbers: list[int], costs: dict[str, list[float]]) 
     show(
         figure,
         f"Bars for each stage. Left, numbers in its map: {listing(f'{n:,}' for n in numbers)}. "
-        "Right, the cost of a "
-        f"block on it, made of {listing(costs)}: nearly the same at every stage.",
+        f"Right, the cost of a block on it, made of {listing(costs)}: nearly the same at every "
+        "stage.",
     )

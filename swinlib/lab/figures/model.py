@@ -51,8 +51,7 @@ def moved_outputs(maps: dict[str, Tensor], token: tuple[int, int], window: int) 
     show(
         figure,
         f"Maps of {B} pictures with ≠ in the tokens whose outputs move when the token at row "
-        f"{token[0]}, column "
-        f"{token[1]} of picture 0 changes: "
+        f"{token[0]}, column {token[1]} of picture 0 changes: "
         + listing(
             f"{title}, {listing(int(x.sum()) for x in moved)}" for title, moved in maps.items()
         )
@@ -80,8 +79,7 @@ def gelu(x: Tensor, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> Non
     axes[0].set_ylabel("what comes out")
     axes[1].set_ylabel("what the gradient is multiplied by")
     show(
-        figure,
-        f"Curves of {listing(values)}, left their values and right their slopes, against x.",
+        figure, f"Curves of {listing(values)}, left their values and right their slopes, against x."
     )
 
 
@@ -254,8 +252,7 @@ def pyramid(image: Tensor, maps: dict[str, Tensor]) -> None:
     show(
         figure,
         f"A grey picture of {H} × {W} pixels, and beside it {len(maps)} maps of how unlike the "
-        "mean token each "
-        f"token is: {listing(maps)}.",
+        f"mean token each token is: {listing(maps)}.",
     )
 
 
@@ -299,8 +296,7 @@ def attention_on_photograph(
     show(
         figure,
         "The photograph in grey with the attention of one framed token laid over it, in "
-        f"{len(maps)} panels: "
-        f"{listing(maps)}.",
+        f"{len(maps)} panels: {listing(maps)}.",
     )
 
 

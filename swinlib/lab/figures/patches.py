@@ -36,8 +36,7 @@ def token_sizes(image: Tensor, top: int, left: int, side: int, sizes: tuple[int,
     show(
         figure,
         f"A photograph of {H} × {W} pixels with a square of {side} × {side} framed, and that "
-        "square cut into "
-        f"patches with sides of {listing(sizes)} pixels.",
+        f"square cut into patches with sides of {listing(sizes)} pixels.",
     )
 
 
@@ -74,8 +73,7 @@ def pixels_and_vectors(picture: Tensor, vectors: Tensor, patch_of: Tensor, patch
     show(
         figure,
         f"A grid of {picture.shape[0]} × {picture.shape[1]} numbered pixels, coloured by patch, "
-        "beside a table "
-        f"of {N} rows, one for each patch, with its {length} numbers.",
+        f"beside a table of {N} rows, one for each patch, with its {length} numbers.",
     )
 
 
@@ -120,8 +118,7 @@ def shuffled(cut: Tensor, mixed: Tensor, restored: Tensor) -> None:
     show(
         figure,
         "The photograph three times: cut into patches with gaps between them, the same patches "
-        "shuffled, "
-        "and the photograph put back.",
+        "shuffled, and the photograph put back.",
     )
 
 
@@ -130,8 +127,9 @@ def _half_size(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, 2)
 
 
-def _with_gaps(patches: Tensor, gap: int = 6) -> Tensor:
+def _with_gaps(patches: Tensor) -> Tensor:
     """(rows, columns, 3, P, P) to one picture (3, H, W) with white between the patches."""
+    gap = 6  # pixels
     rows, columns, channels, P, _ = patches.shape
     canvas = torch.ones(channels, rows * (P + gap) - gap, columns * (P + gap) - gap)
     for i in range(rows):
@@ -220,10 +218,9 @@ def patch_to_token(
     show(
         figure,
         f"A patch of {P} × {P} pixels; its red, green and blue channels as numbers; its {length} "
-        "numbers in "
-        f"one line above a weight matrix of {C} × {length}; a bias is added, and a token of {C} "
-        f"numbers comes out. Row {row} of the weight is framed, with the bias and the number it "
-        "gives.",
+        f"numbers in one line above a weight matrix of {C} × {length}; a bias is added, and a "
+        f"token of {C} numbers comes out. Row {row} of the weight is framed, with the bias and "
+        "the number it gives.",
     )
 
 
@@ -259,8 +256,7 @@ def filters(weight: Tensor, maps: Tensor, names: tuple[str, ...]) -> None:
     show(
         figure,
         f"{C} filters as small pictures, and below each the map of what it answers at {h} × {w} "
-        "tokens of "
-        f"the photograph: {listing(name.replace(chr(10), ' ') for name in names)}.",
+        f"tokens of the photograph: {listing(name.replace(chr(10), ' ') for name in names)}.",
     )
 
 
@@ -294,8 +290,8 @@ def padding(image: Tensor, padded: Tensor, kept: tuple[int, int], patch_size: in
     show(
         figure,
         f"The photograph twice under a grid of patches: with {rows} × {columns} whole patches and "
-        "hatched strips "
-        f"that none covers, and padded to {Hp // P} × {Wp // P} patches, the added zeros hatched.",
+        f"hatched strips that none covers, and padded to {Hp // P} × {Wp // P} patches, the added "
+        "zeros hatched.",
     )
 
 
@@ -364,8 +360,7 @@ def averages(tokens: Tensor, layer: Tensor, batch: Tensor) -> None:
     show(
         figure,
         f"{B * N} tokens of {C} numbers as a table, before and after two norms: LayerNorm takes "
-        "the mean of "
-        "each row, BatchNorm of each column.",
+        "the mean of each row, BatchNorm of each column.",
     )
 
 
@@ -463,6 +458,6 @@ def put_together(pictures: Tensor, again: Tensor) -> None:
         show_image(axes[2 * b + 1], _half_size(again[b]), "put together again")
     show(
         figure,
-        f"{B} pictures, each beside what some of its patches make of it, with grey in place of the "
-        "others.",
+        f"{B} pictures, each beside what some of its patches make of it, with grey in place of "
+        "the others.",
     )

@@ -34,8 +34,7 @@ def pairs(grids: dict[str, list], shades: Tensor, places: list[tuple[int, int]])
     show(
         figure,
         f"Tables of all {len(places)} × {len(places)} pairs of tokens, queries down and keys "
-        "across: "
-        f"{listing(grids)}.",
+        f"across: {listing(grids)}.",
     )
 
 
@@ -157,10 +156,10 @@ def index_picture(
     offset_ticks(axes[1], counts.shape)
     show(
         figure,
-        f"Left, the index of a window of {window} × {window} as a picture of {N} × {N} pairs, with "
-        "the pairs of "
-        f"some offsets marked: {listing(offsets)}. Right, how many pairs have each offset, from "
-        f"{int(counts.min())} at the corners to {int(counts.max())} in the middle.",
+        f"Left, the index of a window of {window} × {window} as a picture of {N} × {N} pairs, "
+        f"with the pairs of some offsets marked: {listing(offsets)}. Right, how many pairs have "
+        f"each offset, from {int(counts.min())} at the corners to {int(counts.max())} in the "
+        "middle.",
     )
 
 
@@ -199,8 +198,8 @@ def cutouts(seen: Tensor, rows: dict[tuple[int, int], Tensor]) -> None:
     show(
         figure,
         f"Left, the table of {len(seen)} × {len(seen)} numbers with {len(rows)} frames of {M} × "
-        f"{M}. Right, the "
-        f"numbers that the queries at {listing(rows)} read, each in the colour of its frame.",
+        f"{M}. Right, the numbers that the queries at {listing(rows)} read, each in the colour of "
+        "its frame.",
     )
 
 
@@ -239,9 +238,8 @@ def heads(
     axes[0].set_xlabel("key's column minus query's")
     show(
         figure,
-        f"The bias tables of {len(names)} heads, {listing(names)}, and below each the weights that "
-        "it alone gives "
-        f"the query at {query}.",
+        f"The bias tables of {len(names)} heads, {listing(names)}, and below each the weights "
+        f"that it alone gives the query at {query}.",
     )
 
 
@@ -261,10 +259,7 @@ def indices(maps: dict[str, Tensor], blocks: list[int]) -> None:
         ax.set_xticks(centres, names, fontsize=7.5)
         ax.set_yticks(centres, names, fontsize=7.5)
         ax.tick_params(length=0)
-    show(
-        figure,
-        f"Tables of numbers, query tokens down and key tokens across: {listing(maps)}.",
-    )
+    show(figure, f"Tables of numbers, query tokens down and key tokens across: {listing(maps)}.")
 
 
 def positional_scores(maps: dict[str, Tensor], window: int) -> None:

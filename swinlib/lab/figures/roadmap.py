@@ -128,8 +128,7 @@ def roadmap(lesson: str) -> None:
     show(
         figure,
         "The whole model as boxes in a row: image, patch embedding, four stages of blocks with a "
-        "merging "
-        "between each two, mean and head; below them a pair of blocks, opened. Lit: "
+        "merging between each two, mean and head; below them a pair of blocks, opened. Lit: "
         f"{listing(sorted(lit))}.",
         links,
     )

@@ -53,8 +53,8 @@ def shifted_windows(numbers: Tensor, pieces: Tensor, window: int, shift: int) ->
     show(
         figure,
         f"The numbered grid of {H} × {W} tokens twice, coloured by window: cut into ordinary "
-        "windows of "
-        f"{window} × {window}, and into {pieces.unique().numel()} windows moved by {shift}.",
+        f"windows of {window} × {window}, and into {pieces.unique().numel()} windows moved by "
+        f"{shift}.",
     )
 
 
@@ -73,8 +73,7 @@ def before_and_after_roll(before: Tensor, after: Tensor, pieces: Tensor, rolled_
     show(
         figure,
         "The numbered grid before and after the roll, coloured by moved window: "
-        f"{int(before[0, 0])} stands in the "
-        f"top left corner before, {int(after[0, 0])} after.",
+        f"{int(before[0, 0])} stands in the top left corner before, {int(after[0, 0])} after.",
     )
 
 
@@ -89,10 +88,7 @@ def regions(maps: dict[str, Tensor], window: int | tuple[int, int]) -> None:
     figure, axes = panels(len(maps), width=3.4 * max(W / H, 1), height=3.75)
     for ax, (title, ids) in zip(axes, maps.items(), strict=True):
         draw_grid(ax, ids, regions=ids, window_size=window, title=title)
-    show(
-        figure,
-        f"Grids of {H} × {W} region ids, one colour for each region: {listing(maps)}.",
-    )
+    show(figure, f"Grids of {H} × {W} region ids, one colour for each region: {listing(maps)}.")
 
 
 def masks(mask: Tensor, ids: Tensor | None = None) -> None:

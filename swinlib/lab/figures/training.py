@@ -20,21 +20,17 @@ def banner(text: str) -> None:
     ax.add_patch(Rectangle((0, 0), 1, 1, facecolor=ACCENT, transform=ax.transAxes))
     ax.text(0.5, 0.47, text, ha="center", va="center", color="white", size=21, weight="bold")
     ax.axis("off")
-    show(
-        figure,
-        f"In white on orange: {text}",
-    )
+    show(figure, f"In white on orange: {text}")
 
 
-def picture_grid(images: Tensor, titles: list[str], columns: int = 10, width: float = 0.95) -> None:
+def picture_grid(images: Tensor, titles: list[str]) -> None:
     """Small pictures in rows, each under its title.
 
     Args:
         images: (N, 3, H, W) uint8.
         titles: N of them.
-        columns: pictures in a row.
-        width: of one picture, in inches.
     """
+    columns, width = 10, 0.95  # inches
     rows = -(-len(images) // columns)
     lines = max(title.count("\n") + 1 for title in titles)
     height = width + 0.17 * lines + 0.05
@@ -74,8 +70,7 @@ def schedule(
     show(
         figure,
         f"The learning rate over {epochs[-1]:.0f} epochs: {title}. It peaks at {max(rates):.3g}, "
-        "where the warm-up "
-        f"ends, after {warmup_epochs:g} epochs.",
+        f"where the warm-up ends, after {warmup_epochs:g} epochs.",
     )
 
 
@@ -95,8 +90,7 @@ def rate_sweep(losses: dict[float, float], chosen: float) -> None:
     show(
         figure,
         "The mean loss of an epoch for each of several learning rates; a dotted line marks the "
-        "rate "
-        f"{chosen:g}.",
+        f"rate {chosen:g}.",
     )
 
 
@@ -123,10 +117,7 @@ def curves(runs: dict[str, list[dict]]) -> None:
             ax.xaxis.get_major_locator().set_params(integer=True)
             ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
         axes[2 * row].legend(fontsize=8)
-    show(
-        figure,
-        f"Loss and accuracy over the epochs, in training and validation: {listing(runs)}.",
-    )
+    show(figure, f"Loss and accuracy over the epochs, in training and validation: {listing(runs)}.")
 
 
 def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
@@ -153,10 +144,7 @@ def accuracy_by(measure: str, groups: dict[str, list[list[dict]]]) -> None:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     ax.legend(fontsize=9, loc="lower right")
-    show(
-        figure,
-        f"Validation accuracy against the {measure}: {listing(groups)}.",
-    )
+    show(figure, f"Validation accuracy against the {measure}: {listing(groups)}.")
 
 
 def validation_accuracy(run: RecordedRun) -> float:
@@ -261,13 +249,12 @@ def bias_tables(tables: dict[str, Tensor]) -> None:
     )
 
 
-def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
+def confusion(matrix: Tensor, names: tuple[str, ...]) -> None:
     """The confusion matrix, each row as shares of that class.
 
     Args:
         matrix: (classes, classes) of counts; row: what it is, column: what it was taken for.
         names: of the classes.
-        title: above it.
     """
     shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
     figure, ax = plt.subplots(figsize=(6.2, 5.4), layout="constrained")
@@ -280,13 +267,12 @@ def confusion(matrix: Tensor, names: tuple[str, ...], title: str = "") -> None:
                 ax.text(j, i, percent, ha="center", va="center", color=colour, size=8)
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
-    ax.set(xlabel="taken for", ylabel="is", title=title or "of each class, per cent taken for …")
+    ax.set(xlabel="taken for", ylabel="is", title="of each class, per cent taken for …")
     ax.tick_params(length=0)
     show(
         figure,
         f"A table of {len(names)} × {len(names)} classes: what each picture is, down, and what it "
-        "was taken for, "
-        "across, in per cent of the class. Correctly named: "
+        "was taken for, across, in per cent of the class. Correctly named: "
         + listing(f"{name} {shares[i, i]:.0%}" for i, name in enumerate(names))
         + ".",
     )
@@ -336,8 +322,8 @@ def attention_maps(
             _score_bars(own[-1], scores[number])
     show(
         figure,
-        f"{len(rows)} picture{'s' * (len(rows) > 1)} with one place marked, and maps of where that "
-        f"place looks: {listing(rows[0][2])}.",
+        f"{len(rows)} picture{'s' * (len(rows) > 1)} with one place marked, and maps of where "
+        f"that place looks: {listing(rows[0][2])}.",
     )
 
 

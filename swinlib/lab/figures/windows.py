@@ -24,6 +24,7 @@ from swinlib.lab.style import (
     titled,
 )
 
+PATCH = 4  # pixels along a token's side
 # Lines over a photograph: white on black, so that they show on light and on dark.
 WALLS = (("black", 2.4), ("white", 1.1))
 GLOBAL = {"color": ACCENT, "marker": "o", "label": "global (MSA)"}
@@ -33,7 +34,7 @@ WINDOWS = {"color": CALM, "marker": "s", "label": "in windows (W-MSA)"}
 def draw_photograph(
     ax: Axes,
     image: Tensor,
-    patch: int = 4,
+    patch: int,
     window: int | None = None,
     token: tuple[int, int] | None = None,
     title: str = "",
@@ -60,29 +61,25 @@ def draw_photograph(
     bare(ax)
 
 
-def looks_at(
-    image: Tensor, seen: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
-) -> None:
+def looks_at(image: Tensor, seen: dict[str, Tensor], token: tuple[int, int], window: int) -> None:
     """The photograph once for each kind of attention, faded where the framed token does not look.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels.
-        seen: title to (H/patch, W/patch) of bool.
+        seen: title to (H/4, W/4) of bool.
         token: (row, column) that looks.
         window: tokens along a window's side; walls are drawn where not everything is seen.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(len(seen), width=2.7, height=3.9)
     for ax, (title, where) in zip(axes, seen.items(), strict=True):
         kept = torch.where(where, 1.0, 0.3)
-        kept = kept.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+        kept = kept.repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
         walls = None if where.all() else window
-        draw_photograph(ax, 1 - kept * (1 - image), patch, walls, token, title)
+        draw_photograph(ax, 1 - kept * (1 - image), PATCH, walls, token, title)
     show(
         figure,
         f"The photograph {len(seen)} times, with the token at row {token[0]}, column {token[1]} "
-        "framed and pale "
-        f"where it does not look: {listing(seen)}.",
+        f"framed and pale where it does not look: {listing(seen)}.",
     )
 
 
@@ -105,8 +102,7 @@ def cut_up(numbers: Tensor, window_of: Tensor, windows: Tensor) -> None:
     show(
         figure,
         f"A map of {numbers.shape[0]} × {numbers.shape[1]} numbered tokens, coloured by window, "
-        "and beside it the "
-        f"{n} windows of {M} × {M} in their order, each with its numbers.",
+        f"and beside it the {n} windows of {M} × {M} in their order, each with its numbers.",
     )
 
 
@@ -132,8 +128,7 @@ def pulled_apart(windows: Tensor, rows: int, columns: int) -> None:
     show(
         figure,
         f"The photograph as {len(windows)} windows with gaps between them, in {rows} rows of "
-        f"{columns}, numbered "
-        "from 0 like words on a page.",
+        f"{columns}, numbered from 0 like words on a page.",
     )
 
 
@@ -214,11 +209,9 @@ def counted_cost(
     bars.legend()
     show(
         figure,
-        "Left, multiply-adds against the side of the map, both logarithmic: global attention rises "
-        "more "
-        f"steeply than attention in windows, from {sides[0]} to {sides[-1]} tokens a side. Right, "
-        "bars "
-        "for the stages of Swin-T; global to windows is "
+        "Left, multiply-adds against the side of the map, both logarithmic: global attention "
+        f"rises more steeply than attention in windows, from {sides[0]} to {sides[-1]} tokens a "
+        "side. Right, bars for the stages of Swin-T; global to windows is "
         + listing(f"{whole / windows:.1f} to 1" for whole, windows in stages.values())
         + ".",
     )
@@ -256,8 +249,7 @@ def recorded_growth(rows: list[dict]) -> None:
     show(
         figure,
         "Milliseconds and memory of one attention against the picture's side, global and in "
-        "windows. "
-        "Global takes "
+        "windows. Global takes "
         + listing(
             f"{row['global_over_windows']:.0f} times as long at {row['size']} pixels"
             for row in rows
@@ -275,34 +267,30 @@ def _log_sides(ax: Axes, sides: list[int], ylabel: str, title: str) -> None:
     ax.grid(axis="y", color="#dddddd", linewidth=0.8)
 
 
-def padding(
-    image: Tensor, size: tuple[int, int], real: Tensor, window: int, patch: int = 4
-) -> None:
+def padding(image: Tensor, size: tuple[int, int], real: Tensor, window: int) -> None:
     """A padded photograph under its windows, and how many real tokens each window holds.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels, padded.
         size: (h, w), the map before padding, in tokens; what lies beyond is hatched.
-        real: (H/(patch*window), W/(patch*window)), real tokens in each window.
+        real: (H/(4*window), W/(4*window)), real tokens in each window.
         window: in tokens.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(2, width=3.3)
-    H, W = image.shape[1] // patch, image.shape[2] // patch
+    H, W = image.shape[1] // PATCH, image.shape[2] // PATCH
     h, w = size
     for place, width, height in (((w, 0), W - w, H), ((0, h), w, H - h)):
         axes[0].add_patch(
             Rectangle(place, width, height, facecolor="none", edgecolor="white", hatch="////", lw=0)
         )
-    draw_photograph(axes[0], F.avg_pool2d(image, patch), 1, window)  # a token's mean colour
+    draw_photograph(axes[0], F.avg_pool2d(image, PATCH), 1, window)  # a token's mean colour
     axes[0].set_title(f"{H} x {W} tokens, padding hatched", fontsize=10)
     draw_grid(axes[1], real, shades=real.float().sqrt(), cmap="cividis", vmin=0, vmax=window)
     axes[1].set_title(f"real tokens in each window, of {window**2}", fontsize=10)
     show(
         figure,
         f"Left, the photograph of {h} × {w} tokens padded to {H} × {W} under its windows. Right, "
-        "how many real "
-        f"tokens each of the {real.numel()} windows holds: {window**2} inside, "
+        f"how many real tokens each of the {real.numel()} windows holds: {window**2} inside, "
         f"{int(real[0, -1])} at the right edge, {int(real[-1, -1])} in the corner.",
     )
 
@@ -320,26 +308,24 @@ def share_to_padding(share: Tensor) -> None:
     show(
         figure,
         f"A grid of {share.shape[0]} × {share.shape[1]} windows with the share of attention that "
-        "goes to padding: "
-        f"{share[0, 0]:.0%} inside, {share[0, -1]:.0%} at the right edge, {share[-1, -1]:.0%} in "
-        "the corner.",
+        f"goes to padding: {share[0, 0]:.0%} inside, {share[0, -1]:.0%} at the right edge, "
+        f"{share[-1, -1]:.0%} in the corner.",
     )
 
 
 def looks_for(
-    image: Tensor, weights: dict[str, Tensor], token: tuple[int, int], window: int, patch: int = 4
+    image: Tensor, weights: dict[str, Tensor], token: tuple[int, int], window: int
 ) -> None:
     """A photograph with one framed token, and where its attention goes, by kind of attention.
 
     Args:
         image: (3, H, W) from 0 to 1, in pixels.
-        weights: title to (H/patch, W/patch) of attention weights; exactly 0 means cannot look.
+        weights: title to (H/4, W/4) of attention weights; exactly 0 means cannot look.
         token: (row, column) that looks.
         window: tokens along a window's side.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(1 + len(weights), width=2.6, height=3.8)
-    draw_photograph(axes[0], image, patch, window, token, "one token and the walls")
+    draw_photograph(axes[0], image, PATCH, window, token, "one token and the walls")
     scale = PowerNorm(0.5, 0, 1)
     for ax, (title, map_) in zip(axes[1:], weights.items(), strict=True):
         colours = torch.tensor(colormaps["viridis"](scale((map_ / map_.max()).numpy()))[..., :3])
@@ -354,26 +340,21 @@ def looks_for(
     show(
         figure,
         f"The photograph with its windows and the token at row {token[0]}, column {token[1]} "
-        "framed, and maps of "
-        f"where its attention goes: {listing(weights)}.",
+        f"framed, and maps of where its attention goes: {listing(weights)}.",
     )
 
 
-def the_same_to_windows(images: dict[str, Tensor], window: int, patch: int = 4) -> None:
+def the_same_to_windows(images: dict[str, Tensor], window: int) -> None:
     """Photographs side by side under the walls of their windows.
 
     Args:
         images: title to (3, H, W) from 0 to 1, in pixels.
         window: tokens along a window's side.
-        patch: pixels along a token's side.
     """
     figure, axes = panels(len(images), width=2.7, height=3.9)
     for ax, (title, image) in zip(axes, images.items(), strict=True):
-        draw_photograph(ax, image, patch, window, title=title)
-    show(
-        figure,
-        f"The photograph under the walls of its windows: {listing(images)}.",
-    )
+        draw_photograph(ax, image, PATCH, window, title=title)
+    show(figure, f"The photograph under the walls of its windows: {listing(images)}.")
 
 
 def mosaics(maps: dict[str, Tensor]) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from swinlib.lab.drawing import SCRIPT, Drawing
+from swinlib.lab.drawing import Drawing
 
+SCRIPT = Path(__file__).with_name("touch.js")
 ALIVE = "Run this cell to make it move."
 
 
@@ -195,37 +196,29 @@ class Explorer(anywidget.AnyWidget):
         """Back to the state that the widget began with."""
         self.set(**self._start)
 
+    def picture(self, state: dict) -> Drawing:
+        """The picture of a state; overridden where `draw` is told more than the controls say."""
+        return type(self).draw(**state)
+
     @property
     def drawing(self) -> Drawing:
         """The picture of the present state."""
-        return type(self).draw(**self.state)
+        return self.picture(self.state)
 
     def still_drawing(self) -> Drawing:
-        """The picture for pages without a kernel: see `Drawing.page_svg` and `Drawing.still`."""
-        moved = {name: part.value for name, part in self.parts.items() if name in self.still}
-        for name in moved:
-            self.parts[name].value = self.still[name]
-        try:
-            return self.drawing
-        finally:
-            for name, value in moved.items():
-                self.parts[name].value = value
+        """The picture for pages without a kernel: see `Drawing.still`."""
+        return self.picture(self.state | self.still)
 
     def save(self, path: str | Path) -> None:
-        """Write the picture as a file; its ending says which kind, .svg or .png.
-
-        The SVG lights up under the pointer where scripts may run.
+        """Write the picture as a PNG file.
 
         Raises:
             ValueError: another ending.
         """
         path = Path(path)
-        if path.suffix == ".svg":
-            path.write_text(self.drawing.page_svg(), encoding="utf-8")
-        elif path.suffix == ".png":
-            path.write_bytes(self.drawing.png())
-        else:
-            raise ValueError(f"path must end in .svg or .png, got {str(path)!r}")
+        if path.suffix != ".png":
+            raise ValueError(f"path must end in .png, got {str(path)!r}")
+        path.write_bytes(self.drawing.png())
 
     def _move(self, state: dict, stop: bool = False, begin: dict | None = None) -> None:
         begin = begin or {}

@@ -157,6 +157,5 @@ class FingerprintExplorer(Explorer):
             "column": Number("column", 4, 0, SIDE - 1),
         }
 
-    @property
-    def drawing(self) -> Drawing:
-        return draw_fingerprint(self.shares, **self.state)
+    def picture(self, state):
+        return draw_fingerprint(self.shares, **state)

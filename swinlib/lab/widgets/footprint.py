@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from swinlib import PatchMerging, SwinTransformerBlock
-from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, on, part
+from swinlib.lab.drawing import GREY, Drag, Drawing, counted, hex_colour, on, part, runs
 from swinlib.lab.photograph import photograph
 from swinlib.lab.style import ACCENT, CALM
 from swinlib.lab.widgets.explorer import Explorer, Number, Switch
@@ -151,21 +151,10 @@ def _draw_view(drawing: Drawing, view: View) -> None:
     """The photograph, pale where the token sees nothing, with the last block's windows."""
     drawing.text(LEFT, 14, f"{SIDE} x {SIDE} tokens of the photograph", 13, "start")
     drawing.image(LEFT, TOP, PANEL, PANEL, _photograph())
-    seen, top = view.seen.tolist(), 0
-    for i in range(1, SIDE + 1):  # equal rows at once, and in them runs of unseen tokens
-        if i < SIDE and seen[i] == seen[top]:
-            continue
-        start = None
-        for j in range(SIDE + 1):
-            unseen = j < SIDE and not seen[top][j]
-            if unseen and start is None:
-                start = j
-            elif not unseen and start is not None:
-                place = LEFT + start * CELL, TOP + top * CELL
-                size = (j - start) * CELL, (i - top) * CELL
-                drawing.rect(*place, *size, "#ffffff", opacity=0.78)
-                start = None
-        top = i
+    for i, j, rows, columns, seen in runs(view.seen.tolist()):
+        if not seen:
+            veil = LEFT + j * CELL, TOP + i * CELL, columns * CELL, rows * CELL
+            drawing.rect(*veil, "#ffffff", opacity=0.78)
     token = CELL * SIDE // view.side
     for cut in range(view.shift * token, PANEL, M * token):
         if cut > 0:

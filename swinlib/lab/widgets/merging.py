@@ -121,7 +121,7 @@ def _draw_map(drawing, left, facts, height, width, token, step) -> None:
     keys = [[(f"map-{i}-{j}", None) for j in range(W)] for i in range(H)]
     drawing.grid(left, TOP, cell, fills, texts, *cuts, size=size, keys=keys)
     cells = [facts.part(i, j) for i in range(H) for j in range(W)]
-    drawing.touch("map", left, TOP, cell, None, [Part()] * H, [Part()] * W, cells)
+    drawing.touch("map", left, TOP, cell, None, H, W, cells)
     sides = Drag("height", "down", cell), Drag("width", "right", cell)
     drawing.handle("size of the map", left + width * cell, TOP + height * cell, sides)
     if step >= 2:
@@ -154,7 +154,7 @@ def _draw_four_grids(drawing, middle, facts, token, step) -> None:
         keys = [keys[i * w : (i + 1) * w] for i in range(h)]
         drawing.grid(x, y, cell, fills, texts, frames=frames, keys=keys)
         cells = [facts.part(*place) for place in places]
-        drawing.touch(f"{name} grid", x, y, cell, None, [Part()] * h, [Part()] * w, cells)
+        drawing.touch(f"{name} grid", x, y, cell, None, h, w, cells)
     return None
 
 
@@ -177,7 +177,7 @@ def _draw_merged(drawing, right, facts, token, step) -> None:
                 with drawing.moving(f"merged-{row}-{column}", f"grid-{row}-{column}"):
                     _box(drawing, x + k * box, y, box, tall, value, k, min(13, 0.55 * box))
             parts = [facts.part(*place) for place in places]
-            drawing.touch(f"merged token {i * w + j}", x, y, box, tall, [Part()], parts)
+            drawing.touch(f"merged token {i * w + j}", x, y, box, tall, 1, parts)
     i, j = divmod(token, w)
     place = right + j * cell, TOP + i * cell
     drawing.rect(*place, cell, cell, stroke=ACCENT, line=3.2)

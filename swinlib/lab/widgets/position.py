@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from swinlib import relative_position_bias, relative_position_index
-from swinlib.lab.drawing import GREY, Drag, Drawing, Part, hex_colour, on, part, shades
+from swinlib.lab.drawing import GREY, Drag, Drawing, hex_colour, on, part, shades
 from swinlib.lab.style import ACCENT, CALM, INK, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 
@@ -129,7 +129,7 @@ def _draw_window(drawing, left, facts, Mh, Mw, query, key) -> None:
             place = x + (column + 0.1) * cell, TOP + (row + 0.29) * cell
             drawing.text(*place, token, min(13, 0.4 * cell), "start", INK)
     tokens = [part(f"token {n}", {"query": n}, token=n) for n in range(Mh * Mw)]
-    drawing.touch("window", x, TOP, cell, None, [Part()] * Mh, [Part()] * Mw, tokens)
+    drawing.touch("window", x, TOP, cell, None, Mh, Mw, tokens)
     for name, number, (row, column) in (("key", key, key_place), ("query", query, query_place)):
         if name == "key" and query == key:
             continue  # the query lies on it
@@ -228,8 +228,8 @@ def _draw_table(drawing, right, facts, query, key, head) -> None:
         y,
         cell,
         None,
-        [Part()] * rows,
-        [Part()] * columns,
+        rows,
+        columns,
         [
             part(
                 f"number {n}",
@@ -359,6 +359,5 @@ class PositionExplorer(Explorer):
         last = window_rows * window_columns - 1
         return {"query": (0, last), "key": (0, last)}
 
-    @property
-    def drawing(self) -> Drawing:
-        return draw_relative_position(**self.state, table=self.table)
+    def picture(self, state):
+        return draw_relative_position(**state, table=self.table)

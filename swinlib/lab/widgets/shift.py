@@ -181,7 +181,7 @@ def draw_shift_mask(
         )
     ]
     drag = drag if step >= 2 else ()
-    drawing.touch("map", left, TOP, cell, None, [Part()] * H, [Part()] * W, parts, drag)
+    drawing.touch("map", left, TOP, cell, None, H, W, parts, drag)
     size = Drag("height", "down", cell), Drag("width", "right", cell)
     drawing.handle("size of the map", left + W * cell, TOP + H * cell, size)
     _note(drawing, left, H * cell, "; ".join(notes))
@@ -207,7 +207,7 @@ def draw_shift_mask(
         if step >= 4:
             _write_regions(drawing, middle, cell, facts.regions.tolist(), fills)
         own = [parts[place] for place in rolled]
-        drawing.touch("rolled map", middle, TOP, cell, None, [Part()] * H, [Part()] * W, own)
+        drawing.touch("rolled map", middle, TOP, cell, None, H, W, own)
     else:
         drawing.placeholder(middle, TOP, W * cell, H * cell, "step 3 rolls the map")
 

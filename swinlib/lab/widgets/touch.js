@@ -1,6 +1,6 @@
 // Pictures that can be touched: what the pointer or the keyboard is on lights up with all that
-// belongs to it. `touch` needs no kernel, and is put into stored pictures as well; `render`, below,
-// is the live widget: controls, clicks, drags, motion. What a picture says about its places is
+// belongs to it. `touch` needs no kernel, and serves the web site as well; `render`, below, is
+// the live widget: controls, clicks, drags, motion. What a picture says about its places is
 // written by swinlib/lab/drawing.py, which explains it.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -49,7 +49,7 @@ function touch(host, act = () => {}) {
   let pressed = null;
   let focused = null; // the field with the keyboard, and where in it
   let pointer = null; // where it is
-  const picture = () => (host.localName === "svg" ? host : host.querySelector("svg"));
+  const picture = () => host.querySelector("svg");
 
   const load = () => {
     fields = [...host.querySelectorAll(".swin-field")].map((element) => new Field(element));
@@ -183,7 +183,7 @@ function touch(host, act = () => {}) {
   return load;
 }
 
-// --- with a kernel: all below is left out of stored pictures --------------------------------------
+// --- with a kernel --------------------------------------------------------------------------------
 
 const MOVE = 400; // milliseconds for a motion
 const PATIENCE = 2500; // milliseconds until an idle kernel should have answered

@@ -18,7 +18,7 @@ from swinlib import (
     shifted_window_mask,
     window_partition,
 )
-from swinlib.lab.drawing import GREY, WHITE, Drawing, Part, hex_colour, on, part
+from swinlib.lab.drawing import GREY, WHITE, Drawing, Part, hex_colour, on, part, runs
 from swinlib.lab.style import ACCENT, CALM, INK, MASKED, PALE
 from swinlib.lab.widgets.explorer import Explorer, Number
 from swinlib.training import normalise
@@ -209,7 +209,7 @@ def draw_trained_attention(
     _draw_looks(drawing, x, cell, canvas, split, place, H, W)
     said = [_token((i, j), stage) for i in range(H) for j in range(W)]
     for panel, at in (("picture", 8), ("where it looks", x)):
-        drawing.touch(panel, at, TOP, cell, None, [Part()] * H, [Part()] * W, said)
+        drawing.touch(panel, at, TOP, cell, None, H, W, said)
     _draw_choices(drawing, x, picture, head, len(facts.bias))
     _draw_keys(drawing, x + PANEL + 30, split, stage)
     _draw_split(drawing, split, facts.record.window_size, facts.record.shift_size, stage)
@@ -239,7 +239,7 @@ def _draw_choices(drawing, x, picture, head, heads) -> None:
     numbers = [[str(number) for number in range(heads)]] if side >= 12 else None
     drawing.grid(x + 40, y - side / 2, side, fills, numbers)
     said = [part(f"head {number}", {"head": number}) for number in range(heads)]
-    drawing.touch("heads", x + 40, y - side / 2, side, None, [Part()], said)
+    drawing.touch("heads", x + 40, y - side / 2, side, None, 1, said)
 
 
 def _answer(probabilities: Tensor | None, class_names) -> str:
@@ -266,12 +266,8 @@ def _draw_looks(drawing, x, cell, canvas, split, place, H, W) -> None:
     shows = split.on_map / split.on_map.max().clamp(min=1e-9)
     _image(drawing, x, cell, canvas, H, W)
     for i, line in enumerate((0.9 * (1 - shows)).tolist()):
-        left = 0
-        for j in range(1, W + 1):  # equal neighbours lie under one veil
-            if j == W or line[j] != line[left]:
-                veil = x + left * cell, TOP + i * cell, (j - left) * cell, cell
-                drawing.rect(*veil, "#ffffff", opacity=line[left])
-                left = j
+        for _, j, _, columns, pale in runs([line]):  # equal neighbours lie under one veil
+            drawing.rect(x + j * cell, TOP + i * cell, columns * cell, cell, WHITE, opacity=pale)
     drawing.rect(x, TOP, W * cell, H * cell, stroke=GREY)
     _outline(drawing, x, cell, split, "#8894a0")
     _frame(drawing, x, cell, place)
@@ -389,7 +385,7 @@ def _draw_split(drawing, split, window_size, shift_size, stage) -> None:
             middle = x + (n % mw + 0.5) * cell, y + (n // mw + 0.5) * cell
             drawing.text(*middle, text, size, fill=on(fills[n]))
         said = [_token(key, stage) for key in split.keys]
-        drawing.touch(title, x, y, cell, None, [Part()] * mh, [Part()] * mw, said)
+        drawing.touch(title, x, y, cell, None, mh, mw, said)
         for n, key in enumerate(split.keys):
             if key is None:
                 corner = x + n % mw * cell + 2, y + n // mw * cell + 2
@@ -503,8 +499,6 @@ class TrainedAttentionExplorer(Explorer):
         heads = layer.blocks[0].attn.num_heads
         return {"block": (1, len(layer.blocks)), "head": (0, heads - 1)}
 
-    @property
-    def drawing(self) -> Drawing:
-        state = self.state
+    def picture(self, state):
         seen = self.seen(state["picture"])
         return draw_trained_attention(seen, **state, class_names=self.class_names)

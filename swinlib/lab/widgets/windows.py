@@ -108,7 +108,7 @@ def _draw_map(drawing: Drawing, facts: CutMap, height, width, M: int, window: in
         keys = [[(f"map-{i}-{j}", None) for j in range(W)] for i in range(H)]
     drawing.grid(LEFT, TOP, cell, fills, texts, *cuts, frames, keys=keys)
     cells = [_token(numbers[i][j], window_of[i][j], (i, j)) for i in range(H) for j in range(W)]
-    drawing.touch("map", LEFT, TOP, cell, None, [Part()] * H, [Part()] * W, cells)
+    drawing.touch("map", LEFT, TOP, cell, None, H, W, cells)
     row, column = (M * (n + 1) * cell for n in divmod(window, W // M))
     drawing.handle(
         "size of the windows", LEFT + column, TOP + row, [Drag("window_size", "right", cell)]
@@ -171,7 +171,7 @@ def _draw_batch(drawing: Drawing, facts: CutMap, M: int, window: int) -> float:
                 for line, spots in zip(numbers, places, strict=True)
                 for n, place in zip(line, spots, strict=True)
             ]
-            sides = [Part()] * M, [Part()] * M
+            sides = M, M
             drawing.touch(f"window {number} of the batch", left, top, cell, None, *sides, cells)
         else:
             real_rows = sum(line[0] >= 0 for line in numbers)
@@ -180,7 +180,7 @@ def _draw_batch(drawing: Drawing, facts: CutMap, M: int, window: int) -> float:
             drawing.rect(left, top, M * cell, M * cell, stroke="#999999", line=0.4)
     if M * cell < 18:
         cells = [part(f"window {n}", {"window": n}, window=n) for n in range(number_of_windows)]
-        size, sides = (M * cell + between, M * cell + above), ([Part()] * rows, [Part()] * columns)
+        size, sides = (M * cell + between, M * cell + above), (rows, columns)
         drawing.touch("batch", x, TOP + above, *size, *sides, cells)
         grow, (row, column) = max(0.0, (9 - M * cell) / 2), divmod(window, columns)
         left, top = x + column * (M * cell + between), TOP + row * (M * cell + above) + above
