@@ -67,29 +67,6 @@ def fit(
     return model.eval()
 
 
-def places(side: int, walls: tuple[int, ...]) -> Tensor:
-    """Where every token stands, ``(side, side)`` of int64.
-
-    Args:
-        side: of the map, in tokens.
-        walls: sides of the (unshifted) windows in tokens of this map, the smallest first, each a
-            multiple of the one before.
-
-    Returns:
-        0 inside a window; n beside a wall of the first n sizes, in whose other window a neighbour
-        is, at the map's edge too; then, one more, at the map's edge, and two more at its corner.
-    """
-    at = torch.arange(side)
-    edge = (at == 0) | (at == side - 1)
-    place = torch.zeros(side, side, dtype=torch.int64)
-    place[edge[:, None] | edge] = len(walls) + 1
-    place[edge[:, None] & edge] = len(walls) + 2
-    for number, window in enumerate(walls, 1):
-        wall = ((at % window == 0) | (at % window == window - 1)) & ~edge
-        place[wall[:, None] | wall] = number
-    return place
-
-
 def recorded_entries(folder, names: Iterable[str], kind: str) -> dict[str, list[dict]]:
     """What is recorded in ``folder / f"{name}_seed{seed}.json"``: an entry for each seed, by name.
 

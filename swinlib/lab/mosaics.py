@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from swinlib.lab.dense import first_weights, fit, places, recorded_entries
+from swinlib.lab.dense import first_weights, fit, recorded_entries
 from swinlib.model import SwinTransformer
 from swinlib.patches import image_to_patches, patches_to_image
 from swinlib.pyramid import SwinSegmenter
@@ -30,11 +29,7 @@ from swinlib.training.variants import take_away
 SIDE, PATCH, WINDOW = 16, 4, 4  # tokens, pixels, tokens
 PICTURE, LATTICE = 8, 9  # tokens: a picture's side, and from one to the next
 CELLS = -(-(SIDE + LATTICE - 1) // LATTICE)  # of the lattice that a canvas can touch, along a side
-WALLS = (WINDOW, 2 * WINDOW)  # of the windows of the first and the second stage
-PLACES = (
-    "inside a window", "beside a wall of stage 1", "beside a wall of both", "map's edge",
-    "map's corner",
-)  # fmt: skip
+WALL = 2 * WINDOW  # tokens of the first map between the walls of windows of the second stage
 SHARES = 4  # bins of the share of its picture that a token's window of stage 2 holds
 TEST_SEED, TEST_CANVASES = 10_000, 4_000
 COUNTS = ("right", "shown", "right_by_share", "shown_by_share", "confusion")  # as tensors
@@ -99,7 +94,7 @@ def share_in_window(owner: Tensor) -> Tensor:
     Returns:
         ``(B, SIDE, SIDE)`` from above 0 to 1, for the unshifted windows.
     """
-    at = torch.arange(SIDE) // WALLS[-1]
+    at = torch.arange(SIDE) // WALL
     window = (at[:, None] * SIDE + at).flatten()
     owner = owner.flatten(1)
     same_picture = owner[:, :, None] == owner[:, None]  # (B, tokens, tokens)
@@ -120,28 +115,20 @@ class Job:
         without: pieces for `take_away`.
         model: further arguments of `SwinTransformer`.
         smooth: the pyramid's 3x3 convolutions.
-        keep: store the weights of seed 0.
     """
 
     title: str
     without: tuple[str, ...] = ()
     model: dict = field(default_factory=dict)
     smooth: bool = False
-    keep: bool = False
 
 
-_THREE = {"depths": (2, 2, 2), "num_heads": (2, 4, 8)}
-JOBS = {
-    # What each piece is worth: two stages, both larger than a window.
+JOBS = {  # two stages, the map of either larger than a window
     "whole": Job("whole"),
     "shift": Job("no shift", ("shift",)),
     "mask": Job("no mask", ("mask",)),
     "relative_bias": Job("no relative bias", ("relative_bias",)),
     "windows": Job("no windows", ("windows",)),
-    # What a pyramid is worth: three stages, of which a head sees one or all.
-    "pyramid": Job("all stages, a pyramid", model=_THREE, smooth=True, keep=True),
-    "finest": Job("the finest map alone", model=_THREE | {"out_indices": (0,)}, smooth=True),
-    "coarsest": Job("the coarsest map alone", model=_THREE | {"out_indices": (2,)}, smooth=True),
 }
 
 
@@ -206,12 +193,11 @@ def measure(model: SwinSegmenter, data: ImageSet, canvases: int = TEST_CANVASES)
         Counts, as plain numbers. ``right`` and ``shown``: by place on the map, how often a token
         was answered rightly where it was a picture's, and how often it was a picture's.
         ``right_by_share`` and ``shown_by_share``: the same by `share_in_window`, in `SHARES`
-        equal bins. ``right_at_border`` and ``shown_at_border``: the same for tokens of a picture
-        with a neighbour that is none of it. ``confusion``: of all tokens, the background last.
+        equal bins. ``confusion``: of all tokens, the background last.
     """
     generator = torch.Generator().manual_seed(TEST_SEED)
     K = data.num_classes
-    maps, bins, border = torch.zeros(2, SIDE, SIDE), torch.zeros(2, SHARES), torch.zeros(2)
+    maps, bins = torch.zeros(2, SIDE, SIDE), torch.zeros(2, SHARES)
     confusion = torch.zeros(K + 1, K + 1, dtype=torch.int64)
     for start in range(0, canvases, 100):
         pictures, wanted, owner = make_mosaics(
@@ -224,36 +210,14 @@ def measure(model: SwinSegmenter, data: ImageSet, canvases: int = TEST_CANVASES)
         for number, counted in enumerate((shown & (found == wanted), shown)):
             maps[number] += counted.sum(0)
             bins[number] += share[counted].bincount(minlength=SHARES)
-            border[number] += (counted & at_border(owner)).sum()
     (right, shown), (right_by_share, shown_by_share) = maps.int().tolist(), bins.int().tolist()
     return {
         "right": right,
         "shown": shown,
         "right_by_share": right_by_share,
         "shown_by_share": shown_by_share,
-        "right_at_border": int(border[0]),
-        "shown_at_border": int(border[1]),
         "confusion": confusion.tolist(),
     }
-
-
-def by_place(entry: dict) -> dict[str, float]:
-    """The share of picture tokens that were answered rightly, in each of the `PLACES`."""
-    at = places(SIDE, WALLS)
-    right, shown = entry["right"], entry["shown"]
-    return {
-        name: (right[at == n].sum() / shown[at == n].sum()).item() for n, name in enumerate(PLACES)
-    }
-
-
-def at_border(owner: Tensor) -> Tensor:
-    """Tokens with a neighbour (of four) on the map that is not of their picture, as `owner`."""
-    border = torch.zeros_like(owner, dtype=torch.bool)
-    for axis in (1, 2):
-        unlike = owner.diff(dim=axis) != 0
-        border.narrow(axis, 0, SIDE - 1).logical_or_(unlike)
-        border.narrow(axis, 1, SIDE - 1).logical_or_(unlike)
-    return border
 
 
 def drawn_pictures(train: int = 1_500, test: int = 300) -> ImageSet:
@@ -274,8 +238,6 @@ def record(
 ) -> dict:
     """Train a job's model and write what it gets right to ``folder / f"{name}_seed{seed}.json"``.
 
-    Where the job says so, also the weights of seed 0, in half precision.
-
     Returns:
         What was written: what `measure` says of as many canvases, and how it came about.
     """
@@ -290,9 +252,6 @@ def record(
         "losses": [round(part.mean().item(), 3) for part in losses.split(50)],
     } | measure(model, data, canvases)  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    if JOBS[name].keep and seed == 0:
-        weights = {name: w.half().contiguous() for name, w in model.state_dict().items()}
-        save_file(weights, folder / f"{name}_seed{seed}.safetensors")
     write_atomically(folder / f"{name}_seed{seed}.json", f"{json.dumps(entry)}\n".encode())
     return entry
 
@@ -307,21 +266,6 @@ def read_recorded(folder) -> dict[str, list[dict]]:
         name: [entry | {key: torch.tensor(entry[key]) for key in COUNTS} for entry in entries]
         for name, entries in recorded_entries(folder, JOBS, "mosaics").items()
     }
-
-
-def load_recorded(folder, name: str = "pyramid", seed: int = 0) -> SwinSegmenter:
-    """A recorded model, in eval mode; see `Job.keep`.
-
-    Raises:
-        FileNotFoundError: its weights were not kept.
-    """
-    path = Path(folder) / f"{name}_seed{seed}.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"no weights of {name!r} in {folder}")
-    weights = {key: w.float() if w.is_floating_point() else w for key, w in load_file(path).items()}
-    model = make_model(JOBS[name], len(weights["classifier.bias"]))
-    model.load_state_dict(weights)
-    return model.eval()
 
 
 def main(arguments: list[str] | None = None) -> None:

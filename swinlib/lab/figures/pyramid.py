@@ -1,4 +1,4 @@
-"""Figures of lesson 11: mosaics and their answers, the sums of a pyramid, IoU, mosaics by place."""
+"""Figures of lesson 11: mosaics and their answers, the sums of a pyramid, what heads know."""
 
 import matplotlib.pyplot as plt
 import torch
@@ -70,31 +70,28 @@ def sums(steps: dict[str, Tensor]) -> None:
     )
 
 
-def ious(scores: dict[str, Tensor], class_names: tuple[str, ...]) -> None:
-    """IoU class by class: a bar for the mean of the seeds, a dot for each.
+def shares(measured: dict[str, dict[str, float]]) -> None:
+    """A panel for each measure, in it a bar for each head.
 
     Args:
-        scores: a title to ``(seeds, K)``.
-        class_names: K of them.
+        measured: a panel's title to shares by the heads' names, the same in every panel.
     """
-    figure, ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")
-    wide, places = 0.8 / len(scores), torch.arange(len(class_names))
-    for number, (title, found) in enumerate(scores.items()):
-        at = (places + (number - (len(scores) - 1) / 2) * wide).tolist()
-        colour = (CALM, REGION_COLOURS[1], REGION_COLOURS[7])[number % 3]
-        ax.bar(at, found.mean(0), wide, color=colour, edgecolor="white", label=title)
-        for seed in found:
-            ax.plot(at, seed, ".", color=INK, markersize=4)
-    ax.set_xticks(places.tolist(), class_names, rotation=30, ha="right", fontsize=8.5)
-    ax.set(ylim=(0, 1), ylabel="intersection over union")
-    ax.legend(loc="upper left", ncols=len(scores), fontsize=8.5)
-    means = {title: found.mean().item() for title, found in scores.items()}
-    show(
-        figure,
-        "Bars, intersection over union of every class; the mean of the classes is "
-        + listing(f"{mean:.2f} for {title}" for title, mean in means.items())
-        + ".",
-    )
+    figure, axes = panels(len(measured), width=4.4, height=2.0)
+    for ax, (title, found) in zip(axes, measured.items(), strict=True):
+        names, numbers = list(found), list(found.values())
+        bars = ax.barh(names, numbers, color=(CALM, REGION_COLOURS[1], REGION_COLOURS[7]))
+        ax.bar_label(bars, [f"{share:.0%}" for share in numbers], padding=3, fontsize=9)
+        ax.set(xlim=(0, 1.12), xticks=[])
+        ax.invert_yaxis()
+        ax.spines["bottom"].set_visible(False)
+        titled(ax, title)
+    for ax in axes[1:]:
+        ax.set_yticks([])
+    told = [
+        f"{title}: " + listing(f"{share:.0%} for {name}" for name, share in found.items())
+        for title, found in measured.items()
+    ]
+    show(figure, f"Bars. {'. '.join(told)}.")
 
 
 def by_share(entries: dict[str, list[dict]]) -> None:
