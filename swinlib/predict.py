@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from swinlib import published
+from swinlib._console import write_utf_8
 from swinlib.attention_maps import record_attention
 from swinlib.model import SwinTransformer
 from swinlib.training.augment import normalise
@@ -178,5 +179,5 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # for names of classes, where a pipe takes less
+    write_utf_8()
     sys.exit(main())

@@ -756,7 +756,7 @@ def globals_of(table):
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_no_solution_stands_above_its_stub(lesson):
-    """A lesson derives its own pieces, and shows them, but not before they have been asked for."""
+    """A lesson derives its own pieces, and shows them, but only below where it asks for them."""
     (path,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     above = ""
     for cell in nbformat.read(path, as_version=4).cells:

@@ -23,6 +23,7 @@ BESIDE = ["cost", "pretrained", "attention_maps", "onepage", "published"]
 COMMANDS = ["predict"]  # what `python -m` runs and nothing imports
 LAZILY = {"model": {"published"}}  # inside a function, for whoever asks for it
 BESIDE += ["_files", "_imagenet", "_layouts", "_misfits"]  # parts of pretrained
+BESIDE += ["_console"]  # of commands
 
 PROMISED = """
     image_to_patches patches_to_image PatchEmbed attention MultiHeadSelfAttention pad_to_multiple

@@ -83,10 +83,17 @@ def test_share_in_window_by_counting():
         assert shares[b, i, j] == torch.tensor(len(near) / len(mine))
 
 
-@pytest.mark.parametrize("name", m.JOBS)
+THREE = {"depths": (2, 2, 2), "num_heads": (2, 4, 8)}
+SEEING = m.JOBS | {
+    "finest": m.Job("the finest of three", model=THREE | {"out_indices": (0,)}),
+    "coarsest": m.Job("the coarsest of three", model=THREE | {"out_indices": (2,)}),
+}
+
+
+@pytest.mark.parametrize("name", SEEING)
 def test_what_a_token_can_see(name):
     """The token right of the map's middle line, above its middle: of how many tokens it hears."""
-    model = m.make_model(m.JOBS[name], 11)
+    model = m.make_model(SEEING[name], 11)
     canvases = torch.rand(1, 3, 64, 64, requires_grad=True)
     scores = m.token_scores(model, canvases)
     assert scores.shape == (1, 11, m.SIDE, m.SIDE)
@@ -95,7 +102,9 @@ def test_what_a_token_can_see(name):
     if name == "shift":
         assert torch.equal(seen.nonzero().amin(0), torch.tensor([0, 8])), "not across the walls"
         assert seen.sum() == 64
-    elif name == "windows":
+    elif name == "finest":  # two windows, moved by half of one, down and across
+        assert seen.sum() == 64 and seen[8].any() and seen[:, 7].any()
+    elif name in ("windows", "coarsest"):
         assert seen.all()
     else:
         assert 64 <= seen.sum() and seen[8].any() and seen[:, 7].any()

@@ -155,7 +155,7 @@ def test_the_fused_kernel_serves_whoever_does_not_transform(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # that sizes become constants
 def test_jit_trace_serves_other_batches():
-    """As Lightning's to_torchscript("trace") and TensorBoard's add_graph call it."""
+    """As Lightning's to_torchscript("trace") calls it."""
     model = make_model()
     traced = torch.jit.trace(model, images(2, 3, 40, 28))
     file = io.BytesIO()

@@ -162,11 +162,15 @@ def test_choices(monkeypatch):
     assert choose_device().type in ("cpu", "mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "compute_120"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     capabilities = {(6, 0): "cpu", (7, 0): "cpu", (7, 5): "cuda", (8, 6): "cpu", (9, 0): "cuda"}
     for capability, wanted in (capabilities | {(12, 0): "cuda", (13, 1): "cuda"}).items():
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
         assert choose_device().type == wanted, capability
+        if wanted == "cpu":
+            with pytest.raises(ValueError, match=r"'cuda' has compute capability \(.*sm_75, sm_90"):
+                choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx90a"])  # AMD's
     assert choose_device().type == "cuda"
     cards = {(9, 132): "gpu_quick", (8, 82): "gpu_quick", (8, 58): "laptop", (7, 40): "laptop"}

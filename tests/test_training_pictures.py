@@ -361,10 +361,11 @@ def test_the_number_of_workers(streamed, monkeypatch, workers, processes):
     monkeypatch.setattr(stream_module, "FEW", 0)  # a handful is read without processes
     folder, config = streamed
     data = read_all(folder, config.replace(workers=workers))
+    monkeypatch.setattr(torch.multiprocessing, "get_start_method", lambda **_: "fork")
     counts.clear()
     list(data.test_images.split(4))
     assert counts == [processes]
-    monkeypatch.setattr(torch.multiprocessing, "get_start_method", lambda: "spawn")
+    monkeypatch.setattr(torch.multiprocessing, "get_start_method", lambda **_: "spawn")
     counts.clear()
     list(data.test_images.split(4))
     assert counts == [workers or 0]  # 24 pictures are read before a process has loaded torch

@@ -136,6 +136,8 @@ def test_compiling_on_a_mac_needs_openmp_too(monkeypatch, tmp_path):
     monkeypatch.setattr(devices.sys, "platform", "darwin")
     monkeypatch.setattr(devices.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("OMP_PREFIX", str(tmp_path))
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    monkeypatch.setattr(torch, "__file__", str(tmp_path / "torch" / "__init__.py"))
     assert not devices.can_compile(CPU)
     (tmp_path / "include").mkdir()
     (tmp_path / "include" / "omp.h").touch()

@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from swinlib._console import write_utf_8
 from swinlib.lab.learner import ROOT, copy_of, lay_afresh, lay_copies, lessons, outdated
 from swinlib.lab.progress import progress
 
@@ -99,5 +100,5 @@ def jupyterlab(options: list[str], root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # for ✓, where a pipe takes less
+    write_utf_8()
     sys.exit(main())

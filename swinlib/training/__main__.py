@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from swinlib._console import write_utf_8
 from swinlib.training.checkpoint import clear, found, write_atomically
 from swinlib.training.config import PRESETS, choose_preset, preset
 from swinlib.training.data import load_dataset
@@ -213,5 +214,5 @@ def _show(config):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # for names of classes, where a pipe takes less
+    write_utf_8()
     main()

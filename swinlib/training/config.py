@@ -415,7 +415,7 @@ def laptop() -> TrainConfig:
 
 def gpu() -> TrainConfig:
     """Meant for about nine minutes on one H100-class card, by the 22,000 pictures a second that an
-    H200 did with an earlier recipe, and for 96 per cent on CIFAR-10.
+    H200 did with an earlier recipe, and to reach 96 per cent on CIFAR-10.
 
     Sizes after Lee, Lee and Song, "Vision Transformer for Small-Size Datasets" (2021), whose Swin
     has patches of 2, windows of 4 and widths 96, 192, 384. Muon and the deep stem, which are not
@@ -575,16 +575,18 @@ def _has_large_gpu():
     return card.major >= 8 and card.multi_processor_count >= 80
 
 
-def _has_kernels():
-    """Whether this PyTorch was built for the first card. One that is too old, as a P100 is for CUDA
-    13, is "available" all the same, and stops at the first kernel.
+def _has_kernels(number=0):
+    """Whether this PyTorch was built for a card. One that is too old, as a P100 is for CUDA 13, is
+    "available" all the same, and stops at the first kernel.
 
-    Binaries ("sm") run on cards of their generation, what is compiled on the way on all later ones.
+    Binaries ("sm") run on cards of their generation, what is compiled on the fly ("compute") on all
+    later ones, unless it has a letter.
     """
-    card = torch.cuda.get_device_capability(0)
-    built = re.findall(r"(sm|compute)_(\d+)(\d)", " ".join(torch.cuda.get_arch_list()))
-    for kind, major, minor in built:
-        if (int(major), int(minor)) <= card and (kind == "compute" or int(major) == card[0]):
+    card = torch.cuda.get_device_capability(number)
+    built = re.findall(r"(sm|compute)_(\d+)(\d)([af]?)", " ".join(torch.cuda.get_arch_list()))
+    for kind, major, minor, letter in built:
+        same = int(major) == card[0]
+        if (int(major), int(minor)) <= card and (same or kind == "compute" and not letter):
             return True
     return not built  # AMD's have other names
 
@@ -597,9 +599,9 @@ def choose_device(device=None) -> torch.device:
 
     Raises ValueError for a device of another kind, and for one that this machine has not.
     """
-    cuda, mps = torch.cuda.is_available() and _has_kernels(), torch.backends.mps.is_available()
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device is None:
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+        return torch.device("cuda" if cuda and _has_kernels() else "mps" if mps else "cpu")
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError):
@@ -609,4 +611,10 @@ def choose_device(device=None) -> torch.device:
     if chosen is None or chosen.type not in here or (chosen.index or 0) >= counts[chosen.type]:
         more = f" (cuda:0 to cuda:{counts['cuda'] - 1})" if counts["cuda"] > 1 else ""
         raise ValueError(f"device {str(device)!r}, wanted one of {', '.join(here)} here{more}")
+    if chosen.type == "cuda" and not _has_kernels(chosen.index or 0):
+        card = torch.cuda.get_device_capability(chosen.index or 0)
+        raise ValueError(
+            f"device {str(device)!r} has compute capability {card}, wanted one that PyTorch was "
+            f"built for here: {', '.join(torch.cuda.get_arch_list())}"
+        )
     return chosen

@@ -62,9 +62,10 @@ def can_compile(device) -> bool:
 
 
 def _has_libomp():
-    """Apple's compiler comes without OpenMP's header; PyTorch looks for it in these places."""
-    prefix = os.environ.get("OMP_PREFIX", "/opt/homebrew/opt/libomp")
-    return Path(prefix, "include", "omp.h").exists()
+    """Apple's compiler comes without OpenMP's header. PyTorch looks in these places."""
+    prefixes = [os.environ.get("OMP_PREFIX"), os.environ.get("CONDA_PREFIX")]
+    prefixes += ["/opt/homebrew/opt/libomp", Path(torch.__file__).parent]
+    return any(prefix and Path(prefix, "include", "omp.h").exists() for prefix in prefixes)
 
 
 def autocast(device, precision):

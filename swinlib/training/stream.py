@@ -18,8 +18,8 @@ from swinlib.training.pictures import DatasetError, usable_processors
 MIDDLE = 7 / 8  # share of the shorter side that validation and test see, as 224 of 256 pixels
 MOST_WORKERS = 16
 FEW = 500  # pictures are read sooner than processes that read them have started
-# Where processes are not forked, as on Windows and Macs, each first imports torch, for seconds.
-MOST_SPAWNED, FEW_SPAWNED = 4, 5_000
+# Where processes are not forked (Windows, Macs, Linux from Python 3.14), each first imports torch.
+FEW_SPAWNED = 5_000
 SIGNS_OF_DEATH = ("killed by signal", "exited unexpectedly", "shared memory")  # in PyTorch's words
 
 
@@ -29,7 +29,7 @@ class PictureFiles:
     files: paths. size: pixels per side of the pictures that come out.
     read: a function from a path to a PIL picture in RGB; raises DatasetError for a bad file.
     workers: processes that read; 0: none but this one; None: one for each usable processor, shared
-        with the other training processes of this machine, at most MOST_WORKERS, and none for FEW.
+        with the other training processes of this machine, at most MOST_WORKERS; none for a few.
     area, stretch: of the random parts, see `random_part`.
     """
 
@@ -77,12 +77,10 @@ class PictureFiles:
         import torchvision.transforms.v2  # noqa: F401  here, so that workers find it loaded
 
         workers = self.workers
-        forked = torch.multiprocessing.get_start_method() == "fork"
-        few, most = (FEW, MOST_WORKERS) if forked else (FEW_SPAWNED, MOST_SPAWNED)
-        if workers is None and sum(map(len, batches)) <= few:
+        if workers is None and sum(map(len, batches)) <= (FEW if _forks() else FEW_SPAWNED):
             workers = 0
         if workers is None:
-            workers = max(1, min(usable_processors() // _local_processes(), most))
+            workers = max(1, min(usable_processors() // _local_processes(), MOST_WORKERS))
         largest = max(map(len, batches), default=0) * 3 * self.size**2  # bytes
         workers = _fit_shared_memory(min(workers, len(batches)), largest)
         loader = DataLoader(
@@ -107,6 +105,12 @@ class PictureFiles:
                 "with more (docker run --shm-size=8g), or use config.replace(workers=0), which "
                 "needs none."
             ) from error
+
+
+def _forks():
+    """Whether a new process begins with what this one has loaded. Asking must not settle it."""
+    ways = torch.multiprocessing
+    return (ways.get_start_method(allow_none=True) or ways.get_all_start_methods()[0]) == "fork"
 
 
 def _local_processes():

@@ -64,7 +64,8 @@ def find(name: str) -> Exercise:
     """
     if name not in all_exercises():
         raise UnknownExercise(
-            f"no exercise is called {name!r}: keep the name of the function as it was. "
+            f"no exercise is called {name!r}: keep the name of the function as it was, or "
+            "lay the lesson afresh if your copy is older than the course. "
             f"There are {', '.join(sorted(all_exercises()))}"
         )
     return all_exercises()[name]

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 
+from swinlib._console import write_utf_8
 from swinlib.lab.judge import TIME_LIMIT, judge
 
 EXAMPLES = """
@@ -15,7 +16,7 @@ examples:
   python -m swinlib.lab.judge my_swin.py:Swin embed_dim=48 "depths=[2,2]" "num_heads=[3,6]"
   python -m swinlib.lab.judge torchvision.models.swin_transformer:SwinTransformer "patch_size=[4,4]" embed_dim=96 "depths=[2,2,6,2]" "num_heads=[3,6,12,24]" "window_size=[7,7]"
   python -m swinlib.lab.judge --export port.npz embed_dim=48 "depths=[2,2]" "num_heads=[3,6]"
-  python -m swinlib.lab.judge --against port.npz embed_dim=48 "depths=[2,2]" "num_heads=[3,6]"
+  python -m swinlib.lab.judge --against activations.npz embed_dim=48 "depths=[2,2]" "num_heads=[3,6]"
 """  # noqa: E501
 
 
@@ -93,7 +94,7 @@ def parse(word: str):
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # for ✓, where a pipe takes less
+    write_utf_8()
     # As an exception, it lets the worker and its folder be cleared away.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
