@@ -555,6 +555,8 @@ def test_what_differs_in_one_place_is_a_problem():
             code("a", "x", shown(png=encoded(stored, ""))), [shown(png=encoded(picture, ""))]
         )
         assert len(found) == 1 and "looks different in one place" in found[0]
+    moved = shown(png=encoded(ImageChops.offset(stored, 1), ""))
+    assert problems(code("a", "x", shown(png=encoded(stored, ""))), [moved]) == []
 
 
 def test_small_differences_of_rendering_pass():

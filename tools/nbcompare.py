@@ -18,9 +18,8 @@ ANY_PICTURE = "picture-varies"
 
 THUMBNAIL = (64, 64)
 TOLERANCE = 4.0  # of 255, mean over the thumbnail
-# Of 255, in one place of the thumbnail and one colour, where the same library drew both. Curves
-# that exchange their colours are off by 94 and more, a title that is gone by 109 as a rule; a
-# figure that moves by a pixel is off by 25 at most, one with a palette by 16.
+# Of 255, in one place of the thumbnail and one colour, where the same library drew both: more than
+# a figure that moves by a pixel is off by, less than one without its title (test_notebooks).
 TOLERANCE_OF_A_PLACE = 60
 SIZE_SLACK = 4  # pixels, two of the page: the trimmed margins follow the text's extent, rounded
 # Another version of matplotlib sets its text a little differently, and Python 3.10 gets an older

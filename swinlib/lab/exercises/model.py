@@ -514,16 +514,6 @@ def _block_normed_by(first, second):
     return forward
 
 
-def _block_drops_attention_only(x, block):
-    x = x + block.drop_path(_attended(block.norm1(x), block))
-    return x + block.mlp(block.norm2(x))
-
-
-def _block_drops_mlp_only(x, block):
-    x = x + _attended(block.norm1(x), block)
-    return x + block.drop_path(block.mlp(block.norm2(x)))
-
-
 def _block_one_residual(x, block):
     y = block.drop_path(_attended(block.norm1(x), block))
     return x + block.drop_path(block.mlp(block.norm2(y)))
@@ -552,9 +542,17 @@ def _block_pads_first(x, block):
     return x + block.drop_path(block.mlp(block.norm2(x)))
 
 
-def _block_never_drops(x, block):
-    x = x + _attended(block.norm1(x), block)
-    return x + block.mlp(block.norm2(x))
+def _block_dropping(attention, mlp):
+    """Drop path on one of the two branches, or on none."""
+
+    def dropped(y, block, wanted):
+        return block.drop_path(y) if wanted else y
+
+    def forward(x, block):
+        x = x + dropped(_attended(block.norm1(x), block), block, attention)
+        return x + dropped(block.mlp(block.norm2(x)), block, mlp)
+
+    return forward
 
 
 def _block_drops_the_road(x, block):
@@ -687,12 +685,13 @@ BLOCK = Exercise(
             _block_pads_first,
         ),
         Mistake(
-            "`block.drop_path` is never called. Each branch goes through it.", _block_never_drops
+            "`block.drop_path` is never called. Each branch goes through it.",
+            _block_dropping(False, False),
         ),
         Mistake(
             "only one of the two branches goes through `block.drop_path`.",
-            _block_drops_attention_only,
-            (_block_drops_mlp_only,),
+            _block_dropping(True, False),
+            (_block_dropping(False, True),),
         ),
         Mistake(
             "drop path takes the residual along. Only the branch goes through it.",
