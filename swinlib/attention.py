@@ -74,9 +74,8 @@ def fused_attention(q, k, v, *, bias, scale, dropout_p: float = 0.0) -> Tensor:
     q, k, v: ``(B, num_heads, N, head_dim)``. bias: ``(1 or B, num_heads, N, N)`` or None.
     """
     N = q.shape[-2]
-    # Compilers fuse the plain form as well. On an H200 compiled inference was faster that way (the
-    # fused kernels, ours and timm's, took 1.15 to 1.2 times as long), and so was a training step
-    # with windows of 4 x 4 (1.09 times); with those of 7 x 7 it was slower (0.94 times).
+    # Compilers fuse the plain form as well. Timed once on an H200, compiled inference was faster
+    # that way, and so was a training step with windows of 4 x 4, but not with those of 7 x 7.
     compiled = torch.compiler.is_compiling() and q.is_cuda
     plain = compiled and (N <= 16 or not torch.is_grad_enabled())
     plain = plain or (q.dtype == torch.bfloat16 and q.device.type == "cpu")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,6 +31,32 @@ def test_every_command_of_the_ablation_is_understood(piece, tmp_path):
     assert config.depths == ((6,) if piece == "merging" else (2, 4))
     assert config.without == (None if piece in ("nothing", "merging") else piece)
     assert not config.ema_decay and not config.randaugment_ops and not config.mixup_alpha
+
+
+def test_the_ablation_has_epochs_for_its_slowest_variant(tmp_path, monkeypatch):
+    epochs = []
+
+    def at_once(commands, beside):
+        for key, command in commands.items():
+            folder = gpu.Path(command[command.index("--out") + 1])
+            folder.mkdir(parents=True)
+            (folder / "log.jsonl").write_text("{}", encoding="utf-8")
+            epochs.append(next(part for part in command if part.startswith("epochs=")))
+            yield key, 0
+
+    def pretended(folder):
+        epoch = 20.0 if folder.name.startswith("windows") else 5.0
+        history = [{"seconds": 30 + epoch * n, "val_accuracy": 0.5} for n in range(3)]
+        return SimpleNamespace(history=history, test_accuracy=0.5, seconds=history[-1]["seconds"])
+
+    monkeypatch.setattr(gpu, "load", lambda args, config: None)
+    monkeypatch.setattr(gpu, "side_by_side", at_once)
+    monkeypatch.setattr(gpu, "read_run", pretended)
+    monkeypatch.setattr(gpu, "STARTED", time.perf_counter())
+    gpu.ablate(gpu.read(["ablate", "--out", str(tmp_path), "--seconds", "500"]), CPU)
+    fitting = (500 * 92 // 100 - 42) // 20
+    assert epochs == ["epochs=3"] * 12 + [f"epochs={fitting}"] * 12  # every variant is tried
+    assert len(json.loads((tmp_path / "ablate.json").read_text())) == 12
 
 
 def test_processes_side_by_side_end_with_the_visit(monkeypatch):
@@ -81,6 +108,12 @@ def test_a_run_that_the_clock_ends_is_written(tmp_path, monkeypatch):
     assert load_model(tmp_path / "smoke_seed0").config.embed_dim == 8
     with pytest.raises(SystemExit, match="holds a finished run"):
         gpu.main(visit)
+
+
+def test_a_visit_without_pictures_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "DATA", tmp_path)
+    with pytest.raises(SystemExit, match="cifar10 is not there: give --archive"):
+        gpu.load(gpu.read(["ablate"]), preset("smoke"))
 
 
 def test_epochs_are_those_that_fit():

@@ -419,7 +419,7 @@ def test_too_few_classes_or_pictures(tmp_path):
     folder = classes_alone(tmp_path / "some")
     for file in sorted((folder / "star").iterdir())[2:]:
         file.unlink()
-    with pytest.raises(DatasetError, match="star holds 2 pictures, wanted at least 3"):
+    with pytest.raises(DatasetError, match="star holds 2 pictures, wanted at least 3.*train/<"):
         load_dataset(folder, "imagefolder", config=FOLDER)
 
 

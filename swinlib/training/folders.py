@@ -141,7 +141,7 @@ def _split_classes(folder, left_out, remedy):
         if len(own) < 3:
             raise DatasetError(
                 f"{shown(d)} holds {len(own)} pictures, wanted at least 3: to train, to validate "
-                "and to test."
+                f"and to test. {remedy}"
             )
         count = max(1, round(TEST_SHARE * len(own)))
         aside = set(sorted(own, key=_lot)[:count])
