@@ -30,6 +30,10 @@ pytestmark = [
 ]
 CUDA = torch.device("cuda")
 TRAIN = [sys.executable, "-m", "swinlib.training", "--preset", "smoke", "--dataset", "shapes"]
+TORCHRUN = [
+    sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1",
+    "--local-addr=127.0.0.1",  # the machine's own name may not resolve
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -290,10 +294,8 @@ def test_a_killed_run_goes_on(tmp_path):
 
 
 def test_one_process_under_torchrun_with_nccl(tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += ["--local-addr=127.0.0.1", "--nproc-per-node=1"]  # its own name may not resolve
     done = subprocess.run(
-        [*launch, *TRAIN[1:], "--epochs", "1", "--out", tmp_path / "run"],
+        [*TORCHRUN, *TRAIN[1:], "--epochs", "1", "--out", tmp_path / "run"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -306,10 +308,8 @@ def test_gradients_travel_through_nccl(tmp_path):
     """One process alone would neither wrap the model nor add anything up."""
     script = tmp_path / "step.py"
     script.write_text(EXCHANGE, encoding="utf-8")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += ["--local-addr=127.0.0.1", "--nproc-per-node=1"]  # its own name may not resolve
     done = subprocess.run(
-        [*launch, script, "cuda"], capture_output=True, text=True, timeout=120,
+        [*TORCHRUN, script, "cuda"], capture_output=True, text=True, timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from swinlib.lab.figures.training import validation_accuracy
 from swinlib.training import confusion_matrix, load_dataset, load_model, normalise, read_run
 from swinlib.training.__main__ import _config, _parser, main
+from swinlib.training.config import PRESETS
 
 RUNS = Path(__file__).parent.parent / "data" / "runs"
 README = (RUNS / "README.md").read_text(encoding="utf-8")
@@ -173,3 +174,15 @@ def test_the_readme_says_what_the_logs_say():
         assert len(each) == 2 and f"{100 * sum(each) / 2:.2f}" == mean
     recorded = {str(path.parent.relative_to(RUNS)) for path in RUNS.rglob("log.jsonl")}
     assert {folder for folder, *_ in runs} == {f for f in recorded if "ablation" not in f}
+
+
+def test_the_night_is_told_as_it_was():
+    run = read_run(RUNS / "night_seed0")
+    rates = sorted(epoch["pictures_per_second"] for epoch in run.history)
+    batches = (50_000 - run.config.val_size) // run.config.batch_size
+    pictures = batches * run.config.batch_size * len(run.history)
+    hours = f"{pictures / rates[len(rates) // 2] / 3600:.1f} hours"
+    front = (RUNS.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert hours in README and hours in front
+    assert f"`night` reaches {100 * run.test_accuracy:.1f} %" in front
+    assert f"{100 * run.test_accuracy:.1f} per cent" in PRESETS["night"].__doc__

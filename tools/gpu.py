@@ -1,6 +1,6 @@
 """A whole visit to a GPU in one command: check, bench, train, ablate.
 
-    python tools/gpu.py check --out results --seconds 400
+    python tools/gpu.py check --out results --seconds 460
     python tools/gpu.py bench --out results
     python tools/gpu.py train gpu --out results --seconds 540
     python tools/gpu.py ablate --out results --seconds 540
@@ -171,7 +171,7 @@ def check(args, device) -> None:
             found["speed"][name] = repr(error)
         keep(args, found)
     # Last: a profiler that begins after CUDA graphs were captured is the likeliest to break.
-    for name in ("as it is", "not compiled") if device.type == "cuda" else ():
+    for name in ("not compiled", "as it is") if device.type == "cuda" else ():
         torch.compiler.reset()
         found[f"kernels, {name}"] = kernels(config.replace(**rows[name]), data, device)
         keep(args, found)
